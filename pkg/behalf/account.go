@@ -1,0 +1,62 @@
+package behalf
+
+import (
+	"strings"
+	"time"
+
+	"github.com/behalf-dev/behalf/pkg/fault"
+)
+
+// AppSlug names a third-party service, such as slack: lower-case letters, digits, - and _, at most 64.
+type AppSlug string
+
+// ParseAppSlug checks a slug.
+func ParseAppSlug(s string) (AppSlug, error) {
+	ok := s != "" && len(s) <= maxID && all(s, func(c byte) bool { return lowerAlphanumeric(c) || c == '-' || c == '_' }) && lowerAlphanumeric(s[0])
+	if !ok {
+		return "", fault.New(fault.Invalid, "behalf.ParseAppSlug", "app must be lower-case letters, digits, - and _, at most 64")
+	}
+	return AppSlug(s), nil
+}
+
+// Account is one connection to one app: an external user's, or the project's own. Its secret lies in the credential
+// store, never here.
+type Account struct {
+	V       int            `json:"v"`
+	ID      AccountID      `json:"id"`
+	Project ProjectID      `json:"project"`
+	App     AppSlug        `json:"app"`
+	User    ExternalUserID `json:"user,omitempty"` // empty for the project's own
+	Name    string         `json:"name,omitempty"`
+	// NeedsReauth says that the credential no longer works and that its owner must connect again.
+	NeedsReauth bool      `json:"needs_reauth,omitempty"`
+	CreatedAt   time.Time `json:"created_at"`
+	UpdatedAt   time.Time `json:"updated_at"`
+}
+
+// Own says whether the account is the project's own, not a user's.
+func (a Account) Own() bool { return a.User == "" }
+
+// AccountRef says whose account a step uses: the end user's of the run, or the project's own by name.
+type AccountRef struct {
+	App AppSlug `json:"app"`
+	// Own is the name of the project's own account. Empty means the end user's.
+	Own string `json:"own,omitempty"`
+}
+
+// ParseAccountRef reads what a workflow file says: `end_user`, or `own/` and a name. An account id is refused, because
+// a version must mean the same in both environments.
+func ParseAccountRef(app AppSlug, s string) (AccountRef, error) {
+	if s == "end_user" {
+		return AccountRef{App: app}, nil
+	}
+	name, ok := strings.CutPrefix(s, "own/")
+	if !ok || !validOwnName(name) {
+		return AccountRef{}, fault.New(fault.Invalid, "behalf.ParseAccountRef", "account must be end_user or own/NAME; an account id would mean another account in the other environment")
+	}
+	return AccountRef{App: app, Own: name}, nil
+}
+
+func validOwnName(s string) bool {
+	return s != "" && len(s) <= maxID && all(s, func(c byte) bool { return alphanumeric(c) || c == '-' || c == '_' })
+}

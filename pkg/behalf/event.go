@@ -1,0 +1,39 @@
+package behalf
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Event is one firing of a trigger. It is immutable once published.
+type Event struct {
+	V           int            `json:"v"`
+	ID          EventID        `json:"id"`
+	Run         RunID          `json:"run"`
+	Project     ProjectID      `json:"project"`
+	Environment Environment    `json:"environment"`
+	Workflow    WorkflowID     `json:"workflow"`
+	Version     VersionID      `json:"version"`
+	Lane        Lane           `json:"lane"`
+	User        ExternalUserID `json:"user,omitempty"`
+	At          time.Time      `json:"at"`
+	Origin      Origin         `json:"origin"`
+	// Trigger is the object that steps read as steps.trigger.event.
+	Trigger json.RawMessage `json:"trigger"`
+}
+
+// Origin is where an event came from and who waits for its result.
+type Origin struct {
+	Endpoint EndpointID `json:"endpoint,omitempty"`
+	// Client is the OAuth client that called. Empty on a trigger without OAuth.
+	Client ClientID `json:"client,omitempty"`
+	// Waits says that a caller waits for the answer, so a thrown step is final.
+	Waits bool `json:"waits,omitempty"`
+	// Trusted says that the caller was authenticated, so a step's error may be told in full.
+	Trusted bool `json:"trusted,omitempty"`
+	// Accounts names which of several accounts of an app the run shall use.
+	Accounts map[AppSlug]AccountID `json:"accounts,omitempty"`
+	// ResultHash is the SHA-256 in hexadecimal of the random token that reads the result later, where the trigger has
+	// no OAuth.
+	ResultHash string `json:"result_hash,omitempty"`
+}

@@ -1,0 +1,99 @@
+package behalf
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// RecordKind is what a record of a run's journal says.
+type RecordKind string
+
+// The kinds of record.
+const (
+	RecordAccepted RecordKind = "accepted" // a keyed event was taken; not yet published
+	RecordBegin    RecordKind = "begin"    // an attempt after the first has begun
+	RecordStep     RecordKind = "step"     // a step that is not the last has ended
+	RecordWait     RecordKind = "wait"     // the run has gone to wait
+	RecordFinish   RecordKind = "finish"   // the run is over
+)
+
+// WaitReason is why a run waits.
+type WaitReason string
+
+// The reasons.
+const (
+	WaitDelay   WaitReason = "delay"
+	WaitSuspend WaitReason = "suspend"
+	WaitRetry   WaitReason = "retry"
+)
+
+// Record is one entry of a run's journal.
+type Record struct {
+	V       int        `json:"v"`
+	Run     RunID      `json:"run"`
+	Kind    RecordKind `json:"kind"`
+	Attempt int        `json:"attempt"`
+	// Worker that wrote it.
+	Worker string    `json:"worker"`
+	At     time.Time `json:"at"`
+	// EventSeq is the stream sequence of the run's event: a run belongs to one event.
+	EventSeq uint64 `json:"event_seq,omitempty"`
+	// RequestHash is the SHA-256 of a keyed request, of an accepted record.
+	RequestHash string `json:"request_hash,omitempty"`
+	// Step is the step that has just ended. Nil for a record of no step.
+	Step   *StepRecord `json:"step,omitempty"`
+	Wait   *Wait       `json:"wait,omitempty"`
+	Finish *Finish     `json:"finish,omitempty"`
+}
+
+// StepRecord is what remains of one step.
+type StepRecord struct {
+	Path     Path          `json:"path"`
+	Attempt  int           `json:"attempt"`
+	At       time.Time     `json:"at"`
+	Duration time.Duration `json:"duration"`
+	Exports  Exports       `json:"exports,omitempty"`
+	Logs     []Log         `json:"logs,omitempty"`
+	Response *Response     `json:"response,omitempty"`
+	Exit     *Exit         `json:"exit,omitempty"`
+	Err      *StepError    `json:"error,omitempty"`
+	// ExportsRef is where the exports lie when they are too large for the record.
+	ExportsRef *ObjectRef `json:"exports_ref,omitempty"`
+}
+
+// Wait is why and until when a run waits.
+type Wait struct {
+	Reason WaitReason `json:"reason"`
+	Until  time.Time  `json:"until"`
+	// Retries made so far of the step that waits.
+	Retries int    `json:"retries,omitempty"`
+	Why     string `json:"why,omitempty"`
+}
+
+// Finish is the end of a run, with all that shows and replays it.
+type Finish struct {
+	Result    Result          `json:"result"`
+	Event     json.RawMessage `json:"event,omitempty"`
+	EventRef  *ObjectRef      `json:"event_ref,omitempty"`
+	ResultRef *ObjectRef      `json:"result_ref,omitempty"`
+	// Steps before the last; the last is the record's own.
+	Steps []StepRecord `json:"steps,omitempty"`
+}
+
+// ObjectRef is something that was too large to stay where it belongs.
+type ObjectRef struct {
+	Object ObjectID `json:"object"`
+	SHA256 string   `json:"sha256"`
+	Size   int      `json:"size"`
+}
+
+// State is the word of a record in its subject: of a wait its reason, of a finish its state, else "-".
+func (r Record) State() string {
+	switch {
+	case r.Finish != nil:
+		return string(r.Finish.Result.State)
+	case r.Wait != nil:
+		return string(r.Wait.Reason)
+	}
+	return "-"
+}

@@ -1,0 +1,121 @@
+package subject
+
+import (
+	"encoding/base32"
+	"strings"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+)
+
+// The names of streams. All are per environment, and each environment is a NATS account of its own besides, so a
+// mistake in a name reaches nothing.
+
+// Events names the stream of events that wait for a worker.
+func Events(env behalf.Environment) string { return "EVENTS_" + string(env) }
+
+// Runs names the stream of the journals of runs.
+func Runs(env behalf.Environment) string { return "RUNS_" + string(env) }
+
+// Keyed names the stream of the journals of runs with an idempotency key.
+func Keyed(env behalf.Environment) string { return "KEYED_" + string(env) }
+
+// History names the stream of finished and waiting runs that the server fills from both journals.
+func History(env behalf.Environment) string { return "HIST_" + string(env) }
+
+// Timers names the stream of delays, retries and schedules.
+func Timers(env behalf.Environment) string { return "TIMERS_" + string(env) }
+
+// DeadLetters names the stream of events that could not be finished.
+func DeadLetters(env behalf.Environment) string { return "DEAD_" + string(env) }
+
+// JournalOf names the stream that keeps this run's journal.
+func JournalOf(env behalf.Environment, run behalf.RunID) string {
+	if run.Keyed() {
+		return Keyed(env)
+	}
+	return Runs(env)
+}
+
+// The names of buckets.
+
+// Definitions names the bucket of projects, workflows, versions and endpoints.
+func Definitions(env behalf.Environment) string { return "DEFINITIONS_" + string(env) }
+
+// Clients names the bucket of OAuth clients and public keys.
+func Clients(env behalf.Environment) string { return "CLIENTS_" + string(env) }
+
+// Users names the bucket of external users and accounts.
+func Users(env behalf.Environment) string { return "USERS_" + string(env) }
+
+// Sealed names the bucket of sealed credentials.
+func Sealed(env behalf.Environment) string { return "SEALED_" + string(env) }
+
+// Objects names the object store of code and of what is too large for its place.
+func Objects(env behalf.Environment) string { return "OBJECTS_" + string(env) }
+
+// SharedConsumer names the durable consumer of a project's ordinary lane, on Events and on Timers alike.
+func SharedConsumer(project behalf.ProjectID) (string, error) {
+	if _, err := behalf.ParseProjectID(string(project)); err != nil {
+		return "", err
+	}
+	return "shared-" + string(project), nil
+}
+
+// SharedEvents is the filter of that consumer on Events.
+func SharedEvents(env behalf.Environment, project behalf.ProjectID) string {
+	return "evt." + string(env) + "." + string(behalf.Shared) + "." + string(project) + ".*"
+}
+
+// SharedTimers is the filter of that consumer on Timers.
+func SharedTimers(project behalf.ProjectID) string {
+	return "timer.fired." + string(behalf.Shared) + "." + string(project) + ".*"
+}
+
+// The keys of buckets.
+
+// ProjectKey is the key of a project in Definitions.
+func ProjectKey(p behalf.ProjectID) string { return "project." + string(p) }
+
+// WorkflowKey is the key of a workflow in Definitions.
+func WorkflowKey(p behalf.ProjectID, w behalf.WorkflowID) string {
+	return "workflow." + string(p) + "." + string(w)
+}
+
+// VersionKey is the key of a version in Definitions.
+func VersionKey(p behalf.ProjectID, v behalf.VersionID) string {
+	return "version." + string(p) + "." + string(v)
+}
+
+// EndpointKey is the key of an endpoint in Definitions.
+func EndpointKey(e behalf.EndpointID) string { return "endpoint." + string(e) }
+
+// ClientKey is the key of a client in Clients.
+func ClientKey(c behalf.ClientID) string { return "client." + string(c) }
+
+// PublicKeyKey is the key of a public signing key in Clients.
+func PublicKeyKey(kid string) string { return "key." + kid }
+
+// UserKey is the key of an external user in Users.
+func UserKey(p behalf.ProjectID, u behalf.ExternalUserID) string {
+	return "user." + string(p) + "." + Encode(string(u))
+}
+
+// AccountKey is the key of an account in Users. The project's own accounts stand under "_own", which no encoded user
+// can be.
+func AccountKey(p behalf.ProjectID, u behalf.ExternalUserID, a behalf.AppSlug, id behalf.AccountID) string {
+	return AccountsOf(p, u) + string(a) + "." + string(id)
+}
+
+// AccountsOf is the beginning of the keys of one user's accounts, or of the project's own for no user.
+func AccountsOf(p behalf.ProjectID, u behalf.ExternalUserID) string {
+	owner := "_own"
+	if u != "" {
+		owner = Encode(string(u))
+	}
+	return "account." + string(p) + "." + owner + "."
+}
+
+// Encode makes one token of any text: base32, lower case, without padding, so that no two texts meet.
+func Encode(s string) string {
+	return strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(s)))
+}
