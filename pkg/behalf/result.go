@@ -38,6 +38,8 @@ type Result struct {
 	// Failure is why the run answers badly. Nil where it does not.
 	Failure *Failure `json:"failure,omitempty"`
 	Timing  Timing   `json:"timing"`
+	// Elsewhere says that the result is too large for a reply and must be read from the journal.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 }
 
 // Timing is where a run's time went.

@@ -213,3 +213,13 @@ func token(s string) bool {
 func malformed(shape string) error {
 	return fault.New(fault.Invalid, "subject.Parse", "subject is not "+shape)
 }
+
+// OwnerOf reads project and workflow out of the subject of a record, in a journal or in the history. Both are empty
+// where it is neither.
+func OwnerOf(subject string) (behalf.ProjectID, behalf.WorkflowID) {
+	t := strings.Split(subject, ".")
+	if len(t) < 4 || t[0] != "run" && t[0] != "key" && t[0] != "hist" {
+		return "", ""
+	}
+	return behalf.ProjectID(t[2]), behalf.WorkflowID(t[3])
+}

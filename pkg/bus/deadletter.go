@@ -1,0 +1,107 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/subject"
+)
+
+// Reason is why an event lies in the dead letters.
+type Reason string
+
+// The reasons.
+const (
+	// ReasonWorkerLost is for five attempts that ended without a record: the worker died each time.
+	ReasonWorkerLost Reason = "worker_lost"
+	// ReasonMalformed is for a message that is no event of ours.
+	ReasonMalformed Reason = "malformed"
+	// ReasonVersion is for an event whose version cannot be loaded.
+	ReasonVersion Reason = "version_unavailable"
+	// ReasonJournalEvicted is for a run whose own records the journal has dropped while it ran.
+	ReasonJournalEvicted Reason = "journal_evicted"
+	// ReasonPlatform is for a failure of ours that came back at every attempt.
+	ReasonPlatform Reason = "platform_error"
+)
+
+// DeadLetter is an event that could not be finished, with the reason.
+type DeadLetter struct {
+	V           int                `json:"v"`
+	Reason      Reason             `json:"reason"`
+	Detail      string             `json:"detail,omitempty"`
+	At          time.Time          `json:"at"`
+	Worker      string             `json:"worker"`
+	Environment behalf.Environment `json:"environment"`
+	Run         behalf.RunID       `json:"run,omitempty"`
+	Subject     string             `json:"subject"`
+	Sequence    uint64             `json:"sequence"`
+	// Original is the message as it came, where it is JSON; else Raw is.
+	Original json.RawMessage `json:"original,omitempty"`
+	Raw      []byte          `json:"raw,omitempty"`
+}
+
+// Bury keeps the delivery's message in the dead letters, and only then ends it for ever. Errors: Unavailable, when the
+// letter is not known to be kept; the delivery then comes again.
+func (d *Delivery) Bury(ctx context.Context, worker string, reason Reason, detail string) error {
+	defer d.Release()
+	b := d.source.bus
+	letter := DeadLetter{
+		V: behalf.FormatVersion, Reason: reason, Detail: detail, At: time.Now().UTC(), Worker: worker,
+		Environment: b.env, Run: d.Event.Run, Subject: d.msg.Subject, Sequence: d.Sequence,
+	}
+	if json.Valid(d.msg.Data) {
+		letter.Original = d.msg.Data
+	} else {
+		letter.Raw = d.msg.Data
+	}
+	name, err := subject.Dead(b.env, d.Event.Project, d.Event.Workflow)
+	if err != nil {
+		name = "dead." + string(b.env) + ".unknown.unknown"
+	}
+	data, err := json.Marshal(letter)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "bus.Bury", err)
+	}
+	if _, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: name, Data: data}); err != nil {
+		return fault.Wrap(fault.Unavailable, "bus.Bury", err)
+	}
+	return d.Term()
+}
+
+// Watch reads how much waits, and since when, for the metrics, until ctx ends.
+func (b *Bus) Watch(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		b.measure(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (b *Bus) measure(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if s, err := b.streamState(ctx, subject.Events(b.env)); err == nil {
+		b.metrics.pending.Set(float64(s.Msgs))
+		age := 0.0
+		if s.Msgs > 0 {
+			age = time.Since(s.FirstTime).Seconds()
+		}
+		b.metrics.oldest.Set(age)
+	}
+	if s, err := b.streamState(ctx, subject.Timers(b.env)); err == nil {
+		b.metrics.timers.Set(float64(s.Msgs))
+	}
+	if s, err := b.streamState(ctx, subject.DeadLetters(b.env)); err == nil {
+		b.metrics.dead.Set(float64(s.Msgs))
+	}
+}

@@ -1,0 +1,162 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/subject"
+)
+
+// Delivery is one handing over of an event, or of a timer that has become due, to this worker. Exactly one of Ack, Nak,
+// Bury and Release ends it; Release after another does nothing, so it may stand in a defer.
+type Delivery struct {
+	Event behalf.Event
+	// Sequence of the event in its stream. A run belongs to one event.
+	Sequence uint64
+	// Reply is where the result is awaited. Empty where nobody waits.
+	Reply string
+	// Seen says that the event may have been handled before, so the journal must be read first.
+	Seen bool
+	// Redelivered says that the server knows of an earlier delivery.
+	Redelivered bool
+	// Resume is set on a timer that ends a run's wait.
+	Resume *Resume
+	// Malformed says why the message is no event of ours. Event is then not to be used.
+	Malformed error
+
+	source *Source
+	puller *puller
+	msg    *nats.Msg
+	queued time.Time
+	sign   atomic.Int64 // when the server last had a sign of life from us, in monotonic nanoseconds
+}
+
+// Resume is a run that goes on after a wait.
+type Resume struct {
+	// Token is the sequence of the wait record that this ends. Where it is not the run's last record, somebody else
+	// went on already.
+	Token uint64
+	// State of the run as it was handed over.
+	State []byte
+}
+
+func newDelivery(s *Source, p *puller, m *nats.Msg) *Delivery {
+	d := &Delivery{source: s, puller: p, msg: m, queued: time.Now(), Reply: m.Header.Get(headerReply)}
+	d.alive(d.queued)
+	meta, err := m.Metadata()
+	if err != nil {
+		d.Malformed = fault.Wrap(fault.Internal, "bus.delivery", err)
+		return d
+	}
+	d.Sequence = meta.Sequence.Stream
+	d.Redelivered = meta.NumDelivered > 1
+	if cause := s.bus.seen(p, m, meta); cause != "" {
+		d.Seen = true
+		s.bus.metrics.redeliver.WithLabelValues(cause).Inc()
+	}
+	if p.timers {
+		d.Malformed = d.readTimer()
+		return d
+	}
+	if d.Malformed = json.Unmarshal(m.Data, &d.Event); d.Malformed == nil {
+		d.Malformed = d.checkSubject()
+	}
+	return d
+}
+
+// seen names the reason why a message may have been handled before, or nothing.
+func (b *Bus) seen(p *puller, m *nats.Msg, meta *nats.MsgMetadata) string {
+	h := b.horizon.Load()
+	switch {
+	case meta.NumDelivered > 1:
+		return "redelivered"
+	case h == nil || h.stamp != b.conn.Reconnects():
+		return "reconnected"
+	case !p.timers && meta.Sequence.Stream <= h.events, p.timers && meta.Sequence.Stream <= h.timers:
+		return "horizon"
+	case m.Header.Get(headerRepeat) != "":
+		return "repeated"
+	}
+	return ""
+}
+
+// checkSubject refuses an event whose words differ from the subject it came on: only the subject is guarded by
+// permissions.
+func (d *Delivery) checkSubject() error {
+	s, err := subject.ParseEvent(d.msg.Subject)
+	if err != nil {
+		return err
+	}
+	e := d.Event
+	if e.Environment != s.Environment || e.Environment != d.source.bus.env || e.Project != s.Project || e.Workflow != s.Workflow {
+		return fault.New(fault.Invalid, "bus.delivery", "the event and its subject differ")
+	}
+	return nil
+}
+
+func (d *Delivery) readTimer() error {
+	d.Seen = true // a resume always asks the journal
+	token, err := strconv.ParseUint(d.msg.Header.Get(headerResume), 10, 64)
+	if err != nil {
+		return fault.New(fault.Invalid, "bus.delivery", "a timer without the sequence it resumes")
+	}
+	s, err := subject.ParseFired(d.msg.Subject)
+	if err != nil {
+		return err
+	}
+	d.Event.Environment, d.Event.Project, d.Event.Workflow = d.source.bus.env, s.Project, s.Workflow
+	d.Resume = &Resume{Token: token, State: d.msg.Data}
+	return nil
+}
+
+// Stale says that so much time has passed without a sign of life from us that another worker may have the event: this
+// process was stopped, or cut off. The journal must be read again before another step begins.
+func (d *Delivery) Stale() bool {
+	return d.source.bus.clock()-time.Duration(d.sign.Load()) > d.source.bus.cfg.AckWait
+}
+
+// Refresh tells that the journal has been read again, and the server that we are still here.
+func (d *Delivery) Refresh() { d.inProgress(time.Now()) }
+
+// Raw is the message as it came.
+func (d *Delivery) Raw() []byte { return d.msg.Data }
+
+// Ack ends the delivery: the event is done. Errors: Unavailable, when the server was not told; the event will come
+// again and find its record.
+func (d *Delivery) Ack(context.Context) error { return d.settle("+ACK") }
+
+// Nak gives the event back, to be delivered again after the delay. The delay must be short: a long one holds a place of
+// the lane.
+func (d *Delivery) Nak(delay time.Duration) error {
+	return d.settle(`-NAK {"delay":` + strconv.FormatInt(delay.Nanoseconds(), 10) + `}`)
+}
+
+// Term ends the delivery for ever. What it carried must lie somewhere else by now.
+func (d *Delivery) Term() error { return d.settle("+TERM") }
+
+// Release ends our hold without a word: another attempt owns the run.
+func (d *Delivery) Release() { d.source.release(d) }
+
+func (d *Delivery) settle(word string) error {
+	defer d.source.release(d)
+	return fault.Wrap(fault.Unavailable, "bus.settle", d.source.bus.conn.nc.Publish(d.msg.Reply, []byte(word)))
+}
+
+func (d *Delivery) inProgress(now time.Time) {
+	if err := d.source.bus.conn.nc.Publish(d.msg.Reply, []byte("+WPI")); err == nil {
+		d.alive(now)
+	}
+}
+
+func (d *Delivery) alive(now time.Time) { d.sign.Store(int64(d.source.bus.since(now))) }
+
+func (d *Delivery) silentFor(now time.Time) time.Duration {
+	return d.source.bus.since(now) - time.Duration(d.sign.Load())
+}

@@ -1,0 +1,145 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+)
+
+// encode makes a record fit: where it is too large, first the event, then the exports of its steps, then the result
+// become references, and at last the logs are cut.
+func (j *Journal) encode(ctx context.Context, project behalf.ProjectID, rec behalf.Record) ([]byte, error) {
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, "journal.encode", err)
+	}
+	if len(data) <= j.cfg.MaxRecord {
+		return data, nil
+	}
+	if rec.Step != nil { // what follows must not change the caller's copy
+		step := *rec.Step
+		rec.Step = &step
+	}
+	if rec.Finish != nil {
+		finish := *rec.Finish
+		finish.Steps = append([]behalf.StepRecord(nil), finish.Steps...)
+		rec.Finish = &finish
+	}
+	for _, shrink := range []func(context.Context, behalf.ProjectID, *behalf.Record) error{
+		j.shrinkEvent, j.shrinkExports, j.shrinkResult, cutLogs,
+	} {
+		if err := shrink(ctx, project, &rec); err != nil {
+			return nil, err
+		}
+		if data, err = json.Marshal(rec); err != nil {
+			return nil, fault.Wrap(fault.Internal, "journal.encode", err)
+		}
+		if len(data) <= j.cfg.MaxRecord {
+			return data, nil
+		}
+	}
+	return nil, fault.Newf(fault.Invalid, "journal.encode", "a record of %d bytes cannot be made to fit", len(data))
+}
+
+func (j *Journal) shrinkEvent(ctx context.Context, project behalf.ProjectID, rec *behalf.Record) error {
+	if rec.Finish == nil || rec.Finish.Event == nil {
+		return nil
+	}
+	ref, err := j.objects.PutObject(ctx, project, rec.Finish.Event)
+	rec.Finish.Event, rec.Finish.EventRef = nil, &ref
+	return err
+}
+
+func (j *Journal) shrinkExports(ctx context.Context, project behalf.ProjectID, rec *behalf.Record) error {
+	for _, step := range stepsOf(rec) {
+		if len(step.Exports) < 1024 {
+			continue
+		}
+		ref, err := j.objects.PutObject(ctx, project, step.Exports)
+		if err != nil {
+			return err
+		}
+		step.Exports, step.ExportsRef = nil, &ref
+	}
+	return nil
+}
+
+func (j *Journal) shrinkResult(ctx context.Context, project behalf.ProjectID, rec *behalf.Record) error {
+	for _, step := range stepsOf(rec) {
+		step.Response = nil // it stands in the result
+	}
+	if rec.Finish == nil {
+		return nil
+	}
+	data, err := json.Marshal(rec.Finish.Result)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "journal.encode", err)
+	}
+	ref, err := j.objects.PutObject(ctx, project, data)
+	r := rec.Finish.Result
+	rec.Finish.Result, rec.Finish.ResultRef = behalf.Result{V: r.V, Run: r.Run, State: r.State, Timing: r.Timing}, &ref
+	return err
+}
+
+func cutLogs(_ context.Context, _ behalf.ProjectID, rec *behalf.Record) error {
+	for _, step := range stepsOf(rec) {
+		if len(step.Logs) > 100 {
+			step.Logs = step.Logs[:100]
+		}
+		for i := range step.Logs {
+			if text := step.Logs[i].Text; len(text) > 1024 {
+				step.Logs = append([]behalf.Log(nil), step.Logs...)
+				step.Logs[i].Text = text[:1024] + " (cut)"
+			}
+		}
+	}
+	return nil
+}
+
+func stepsOf(rec *behalf.Record) []*behalf.StepRecord {
+	var steps []*behalf.StepRecord
+	if rec.Finish != nil {
+		for i := range rec.Finish.Steps {
+			steps = append(steps, &rec.Finish.Steps[i])
+		}
+	}
+	if rec.Step != nil {
+		steps = append(steps, rec.Step)
+	}
+	return steps
+}
+
+// expand brings back what encode moved away.
+func (j *Journal) expand(ctx context.Context, rec *behalf.Record) error {
+	for _, step := range stepsOf(rec) {
+		if err := j.load(ctx, step.ExportsRef, (*[]byte)(&step.Exports)); err != nil {
+			return err
+		}
+		step.ExportsRef = nil
+	}
+	if rec.Finish == nil {
+		return nil
+	}
+	if err := j.load(ctx, rec.Finish.EventRef, (*[]byte)(&rec.Finish.Event)); err != nil {
+		return err
+	}
+	if rec.Finish.ResultRef == nil {
+		return nil
+	}
+	var data []byte
+	if err := j.load(ctx, rec.Finish.ResultRef, &data); err != nil {
+		return err
+	}
+	return fault.Wrap(fault.Internal, "journal.expand", json.Unmarshal(data, &rec.Finish.Result))
+}
+
+func (j *Journal) load(ctx context.Context, ref *behalf.ObjectRef, into *[]byte) error {
+	if ref == nil {
+		return nil
+	}
+	data, err := j.objects.Object(ctx, *ref)
+	*into = data
+	return err
+}

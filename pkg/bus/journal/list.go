@@ -1,0 +1,214 @@
+package journal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/subject"
+)
+
+// Query says which runs to list.
+type Query struct {
+	Project  behalf.ProjectID
+	Workflow behalf.WorkflowID // empty for all
+	State    behalf.RunState   // empty for all
+	User     behalf.ExternalUserID
+	// Limit defaults to 50, at most 200.
+	Limit int
+	// Before is the cursor of the page before. Empty for the newest.
+	Before string
+}
+
+// Page is a list of runs, newest first. Cursor is empty on the last.
+type Page struct {
+	Runs   []behalf.Run
+	Cursor string
+}
+
+const (
+	// firstWindow of the history that is read for a page. It grows by four until the page is full.
+	firstWindow = 500
+	// maxWindow bounds one page's reading: a careless scan would pull the stream into the server's memory.
+	maxWindow = 32_000
+	// liveWindow is how far back the journal is read for runs that are not finished.
+	liveWindow = 1_000
+)
+
+// List reads the newest runs of a project from the history, and on the first page those that still run. A page may be
+// short, even empty, and yet have a cursor: what matches is rare, and reading is bounded. Errors: Invalid, for a cursor
+// that is none; Unavailable.
+func (j *Journal) List(ctx context.Context, q Query) (Page, error) {
+	q.Limit = min(cmp.Or(q.Limit, 50), 200)
+	info, err := j.stream(ctx, subject.History(j.env))
+	if err != nil {
+		return Page{}, err
+	}
+	end := info.LastSeq
+	if q.Before != "" {
+		before, err := strconv.ParseUint(q.Before, 10, 64)
+		if err != nil {
+			return Page{}, fault.New(fault.Invalid, "journal.List", "cursor must be one that a page before gave")
+		}
+		end = min(end, before-1)
+	}
+	page, err := j.finished(ctx, q, max(info.FirstSeq, 1), end)
+	if err != nil || q.Before != "" || q.State.Finished() {
+		return page, err
+	}
+	live, err := j.live(ctx, q, page.Runs)
+	page.Runs = append(live, page.Runs...)
+	return page, err
+}
+
+// finished reads the history backwards by windows until the page is full.
+func (j *Journal) finished(ctx context.Context, q Query, first, end uint64) (Page, error) {
+	var page Page
+	seen := map[behalf.RunID]bool{}
+	for window := uint64(firstWindow); end >= first && end > 0 && window <= maxWindow; window *= 4 {
+		start := first
+		if end-first >= window {
+			start = end - window + 1
+		}
+		entries, err := j.window(ctx, q, start, end)
+		if err != nil {
+			return Page{}, err
+		}
+		for _, e := range slices.Backward(entries) {
+			if seen[e.record.Run] || !j.current(ctx, q, &e) {
+				continue
+			}
+			seen[e.record.Run] = true
+			page.Runs = append(page.Runs, j.view(e))
+			if len(page.Runs) == q.Limit {
+				page.Cursor = strconv.FormatUint(e.seq, 10)
+				return page, nil
+			}
+		}
+		end = start - 1
+	}
+	if end >= first && end > 0 {
+		page.Cursor = strconv.FormatUint(end+1, 10)
+	}
+	return page, nil
+}
+
+// current drops an entry of a run that has gone on since it waited, and one of another user or state.
+func (j *Journal) current(ctx context.Context, q Query, e *entry) bool {
+	if e.record.Wait != nil {
+		run, err := j.Result(ctx, q.Project, "", e.record.Run)
+		if err == nil && run.State != behalf.StateWaiting {
+			return false
+		}
+	}
+	v := j.view(*e)
+	return (q.State == "" || v.State == q.State) && (q.User == "" || v.User == q.User)
+}
+
+func (j *Journal) window(ctx context.Context, q Query, start, end uint64) ([]entry, error) {
+	workflow := cmp.Or(string(q.Workflow), "*")
+	var entries []entry
+	err := j.scan(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{"hist." + string(j.env) + "." + string(q.Project) + "." + workflow + ".*.*"},
+		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
+	}, int(end-start)+1, func(e entry) bool {
+		if e.seq > end {
+			return false
+		}
+		entries = append(entries, e)
+		return true
+	})
+	return entries, err
+}
+
+// live reads the runs that have begun a second attempt, or ended a step, and are not finished. A run in its first step
+// has left no record yet.
+func (j *Journal) live(ctx context.Context, q Query, known []behalf.Run) ([]behalf.Run, error) {
+	info, err := j.stream(ctx, subject.Runs(j.env))
+	if err != nil || info.Msgs == 0 {
+		return nil, err
+	}
+	start := uint64(1)
+	if info.LastSeq > liveWindow {
+		start = info.LastSeq - liveWindow
+	}
+	workflow := cmp.Or(string(q.Workflow), "*")
+	latest := map[behalf.RunID]entry{}
+	err = j.scan(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{"run." + string(j.env) + "." + string(q.Project) + "." + workflow + ".*.>"},
+		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
+	}, liveWindow+1, func(e entry) bool {
+		latest[e.record.Run] = e
+		return true
+	})
+	var live []behalf.Run
+	for id, e := range latest {
+		listed := slices.ContainsFunc(known, func(r behalf.Run) bool { return r.ID == id })
+		if v := j.view(e); !listed && v.State == behalf.StateRunning && q.User == "" && (q.State == "" || q.State == v.State) {
+			live = append(live, v)
+		}
+	}
+	slices.SortFunc(live, func(a, b behalf.Run) int { return b.UpdatedAt.Compare(a.UpdatedAt) })
+	return live, err
+}
+
+func (j *Journal) stream(ctx context.Context, name string) (jetstream.StreamState, error) {
+	s, err := j.js.Stream(ctx, name)
+	if err != nil {
+		return jetstream.StreamState{}, fault.Wrap(fault.Unavailable, "journal.List", err)
+	}
+	return s.CachedInfo().State, nil
+}
+
+// scan reads a stream in order, at most so many messages, until each says that it has enough.
+func (j *Journal) scan(ctx context.Context, cfg jetstream.OrderedConsumerConfig, most int, each func(entry) bool) error {
+	stream := subject.History(j.env)
+	if cfg.FilterSubjects[0][:4] == "run." {
+		stream = subject.Runs(j.env)
+	}
+	consumer, err := j.js.OrderedConsumer(ctx, stream, cfg)
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, "journal.scan", err)
+	}
+	for read := 0; read < most; {
+		batch, err := consumer.FetchNoWait(min(most-read, firstWindow))
+		if err != nil {
+			return fault.Wrap(fault.Unavailable, "journal.scan", err)
+		}
+		n, more, err := drain(batch, each)
+		if err != nil {
+			return err
+		}
+		if read += n; !more {
+			return nil
+		}
+	}
+	return nil
+}
+
+// drain hands over one batch. There is no more where the last message said that nothing is pending.
+func drain(batch jetstream.MessageBatch, each func(entry) bool) (n int, more bool, err error) {
+	enough := false
+	for m := range batch.Messages() {
+		meta, err := m.Metadata()
+		if err != nil || enough {
+			continue
+		}
+		n++
+		more = meta.NumPending > 0
+		e, err := decode(meta.Sequence.Stream, m.Subject(), m.Data())
+		if err == nil && !each(e) || !more {
+			enough, more = true, false
+		}
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return n, false, fault.Wrap(fault.Unavailable, "journal.scan", err)
+	}
+	return n, more, nil
+}

@@ -1,0 +1,246 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/subject"
+)
+
+// Run is one worker's hold on a run's journal. It belongs to one goroutine.
+type Run struct {
+	Event behalf.Event
+	// EventSeq is the stream sequence of the run's event.
+	EventSeq uint64
+	Attempt  int
+	// Standing says what there is to do.
+	Standing Standing
+	// Steps that are done already, oldest first.
+	Steps []behalf.StepRecord
+	// Retries made so far of the step that failed last.
+	Retries int
+	// Result of a finished run.
+	Result behalf.Result
+	// Wait of a waiting run.
+	Wait behalf.Wait
+	// Raw is the event as it was published, kept in the finish record.
+	Raw json.RawMessage
+
+	journal *Journal
+	worker  string
+	stream  string
+	prefix  subject.Prefix
+	user    string
+	last    uint64 // the sequence of this worker's own last record, or of the one it took over from
+}
+
+// Standing is what Open found.
+type Standing int
+
+// The standings.
+const (
+	// Ready to run, from the beginning or after Steps.
+	Ready Standing = iota
+	// Finished already: answer again and ack.
+	Finished
+	// Waiting for its timer, of which nobody knows whether it was set: set it again and ack.
+	Waiting
+	// Elsewhere: another event, or another resume, owns the run: ack and do nothing.
+	Elsewhere
+	// Lost: too many attempts ended without a record.
+	Lost
+)
+
+// Opening is what a worker knows of a run before it opens the journal.
+type Opening struct {
+	Event    behalf.Event
+	EventSeq uint64
+	Raw      json.RawMessage
+	Worker   string
+	// Seen says that the journal must be read: the event may have been handled before.
+	Seen bool
+	// Redelivered says that an attempt is known to have begun before.
+	Redelivered bool
+	// Resume is the run's own state where a timer brings it back, and Token the wait record that it ends.
+	Resume *Suspended
+	Token  uint64
+}
+
+// Open takes hold of a run. What was not seen before runs at once, with no read and no claim; everything else reads
+// the journal, and is claimed by a begin record.
+//
+// Errors: Conflict, when another attempt took it in the same moment; Unavailable; Invalid, for ids of no shape.
+func (j *Journal) Open(ctx context.Context, o Opening) (*Run, error) {
+	r, err := j.hold(o)
+	if err != nil || !o.Seen && !o.Event.Run.Keyed() {
+		return r, err
+	}
+	last, err := j.last(ctx, r.stream, r.prefix.Filter())
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return r, r.first(ctx, o)
+	case err != nil:
+		return nil, err
+	}
+	if err := j.expand(ctx, &last.record); err != nil {
+		return nil, err
+	}
+	r.last = last.seq
+	if r.standing(o, last); r.Standing != Ready {
+		return r, nil
+	}
+	return r, r.resume(ctx, o, last)
+}
+
+func (j *Journal) hold(o Opening) (*Run, error) {
+	e := o.Event
+	prefix, err := subject.Run{Environment: j.env, Project: e.Project, Workflow: e.Workflow, Run: e.Run}.Prefix()
+	if err != nil {
+		return nil, err
+	}
+	return &Run{
+		Event: e, EventSeq: o.EventSeq, Raw: o.Raw, Attempt: 1, journal: j, worker: o.Worker,
+		stream: subject.JournalOf(j.env, e.Run), prefix: prefix, user: e.User.Hash(),
+	}, nil
+}
+
+// first claims a run of which the journal knows nothing: never begun, begun by an attempt that died before its first
+// record, or so long asleep that only its timer remembers it.
+func (r *Run) first(ctx context.Context, o Opening) error {
+	switch {
+	case o.Resume != nil:
+		r.restore(o.Resume)
+	case o.Redelivered:
+		r.Attempt = 2
+	}
+	return r.begin(ctx)
+}
+
+// standing decides by the run's last record whether there is anything to run.
+func (r *Run) standing(o Opening, last entry) {
+	rec := last.record
+	switch {
+	case rec.Finish != nil:
+		r.Standing, r.Result = Finished, rec.Finish.Result
+	case o.Resume != nil && last.seq != o.Token:
+		r.Standing = Elsewhere // somebody went on already; or a later wait has a timer of its own
+	case o.Resume == nil && rec.EventSeq != 0 && rec.EventSeq != o.EventSeq:
+		r.Standing = Elsewhere
+	case o.Resume == nil && rec.Wait != nil:
+		r.Standing, r.Wait, r.Attempt = Waiting, *rec.Wait, rec.Attempt
+	}
+}
+
+// resume reads what is done, and claims the rest.
+func (r *Run) resume(ctx context.Context, o Opening, last entry) error {
+	if o.Resume != nil {
+		r.restore(o.Resume)
+		return r.begin(ctx)
+	}
+	barren, err := r.replay(ctx, last)
+	if err != nil {
+		return err
+	}
+	r.Attempt = last.record.Attempt + 1
+	if barren >= r.journal.cfg.MaxAttempts {
+		r.Standing = Lost
+		return nil
+	}
+	return r.begin(ctx)
+}
+
+// replay reads the records of the run up to the last and counts the attempts since one of them left a step or a wait.
+func (r *Run) replay(ctx context.Context, last entry) (int, error) {
+	barren := 0
+	for seq := uint64(1); seq <= last.seq; seq++ {
+		e, err := r.journal.next(ctx, r.stream, r.prefix.Filter(), seq)
+		if fault.Is(err, fault.NotFound) {
+			break
+		}
+		if err != nil {
+			return 0, err
+		}
+		if e.seq > last.seq {
+			break
+		}
+		seq = e.seq
+		if e.record.Kind == behalf.RecordStep {
+			if err := r.journal.expand(ctx, &e.record); err != nil {
+				return 0, err
+			}
+			r.Steps = append(r.Steps, *e.record.Step)
+		}
+		if e.record.Kind == behalf.RecordBegin {
+			barren++
+		} else {
+			barren = 0
+		}
+	}
+	return barren, nil
+}
+
+func (r *Run) restore(s *Suspended) {
+	r.Event, r.EventSeq, r.Raw, r.Steps = s.Event, s.EventSeq, s.Raw, s.Steps
+	r.Attempt, r.Retries, r.Wait = s.Attempt+1, s.Wait.Retries, s.Wait
+	r.user = s.Event.User.Hash()
+}
+
+func (r *Run) begin(ctx context.Context) error {
+	return r.write(ctx, behalf.Record{Kind: behalf.RecordBegin})
+}
+
+// Record makes a step durable that is not the last. The next step may start only when it returns. Errors: Conflict,
+// when another attempt owns the run: stop, neither answer nor ack; Unavailable; code journal_evicted.
+func (r *Run) Record(ctx context.Context, step behalf.StepRecord) error {
+	if err := r.write(ctx, behalf.Record{Kind: behalf.RecordStep, Step: &step}); err != nil {
+		return err
+	}
+	r.Steps = append(r.Steps, step)
+	r.Retries = 0
+	return nil
+}
+
+// Finish makes the result durable, with the run's last step where there was one, and with all that shows and replays
+// the run. Errors as Record.
+func (r *Run) Finish(ctx context.Context, step *behalf.StepRecord, result behalf.Result) error {
+	err := r.write(ctx, behalf.Record{Kind: behalf.RecordFinish, Step: step, Finish: &behalf.Finish{
+		Result: result, Event: r.Raw, Steps: r.Steps,
+	}})
+	if err == nil {
+		r.Standing, r.Result = Finished, result
+	}
+	return err
+}
+
+// Pause makes durable that the run waits, with the failed step that makes it wait where there was one. The returned
+// token goes into its timer. Errors as Record.
+func (r *Run) Pause(ctx context.Context, step *behalf.StepRecord, wait behalf.Wait) error {
+	err := r.write(ctx, behalf.Record{Kind: behalf.RecordWait, Step: step, Wait: &wait})
+	if err == nil {
+		r.Standing, r.Wait = Waiting, wait
+	}
+	return err
+}
+
+// Token is the sequence of the run's last record: of the wait record, in a run that waits.
+func (r *Run) Token() uint64 { return r.last }
+
+func (r *Run) write(ctx context.Context, rec behalf.Record) error {
+	rec.V, rec.Run, rec.Attempt, rec.Worker = behalf.FormatVersion, r.Event.Run, r.Attempt, r.worker
+	rec.At, rec.EventSeq = time.Now().UTC(), r.EventSeq
+	data, err := r.journal.encode(ctx, r.Event.Project, rec)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	seq, err := r.journal.append(ctx, r.stream, r.prefix, r.prefix.Record(rec.Kind, rec.State(), r.user), data, fence{after: r.last, mine: rec})
+	if err != nil {
+		return err
+	}
+	r.journal.metrics.writes.Observe(time.Since(start).Seconds())
+	r.last = seq
+	return nil
+}

@@ -1,0 +1,162 @@
+package journal
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/subject"
+)
+
+// Result reads how far a run is, without its steps. Workflow may be empty where it is not known. Errors: NotFound,
+// while the journal knows nothing of the run; Unavailable.
+func (j *Journal) Result(ctx context.Context, project behalf.ProjectID, workflow behalf.WorkflowID, run behalf.RunID) (behalf.Run, error) {
+	filter, err := j.filter(project, workflow, run)
+	if err != nil {
+		return behalf.Run{}, err
+	}
+	last, err := j.last(ctx, subject.JournalOf(j.env, run), filter)
+	if fault.Is(err, fault.NotFound) {
+		last, err = j.fromHistory(ctx, project, run)
+	}
+	if err != nil {
+		return behalf.Run{}, err
+	}
+	if err := j.expand(ctx, &last.record); err != nil {
+		return behalf.Run{}, err
+	}
+	return j.view(last), nil
+}
+
+// Show reads a run with its event, steps, logs and errors. Errors as Result.
+func (j *Journal) Show(ctx context.Context, project behalf.ProjectID, run behalf.RunID) (behalf.Run, error) {
+	shown, err := j.Result(ctx, project, "", run)
+	if err != nil || shown.State.Finished() {
+		return shown, err
+	}
+	records, err := j.records(ctx, project, shown.Workflow, run)
+	if err != nil {
+		return behalf.Run{}, err
+	}
+	for _, rec := range records {
+		if rec.Step != nil && !slices.ContainsFunc(shown.Steps, func(s behalf.StepRecord) bool { return s.At.Equal(rec.Step.At) }) {
+			shown.Steps = append(shown.Steps, *rec.Step)
+		}
+	}
+	slices.SortStableFunc(shown.Steps, func(a, b behalf.StepRecord) int { return a.At.Compare(b.At) })
+	return shown, nil
+}
+
+func (j *Journal) filter(project behalf.ProjectID, workflow behalf.WorkflowID, run behalf.RunID) (string, error) {
+	known := workflow
+	if workflow == "" {
+		known = "p_any" // checked like the others, then replaced: a wildcard is no id
+	}
+	prefix, err := subject.Run{Environment: j.env, Project: project, Workflow: known, Run: run}.Prefix()
+	if err != nil {
+		return "", err
+	}
+	if workflow != "" {
+		return prefix.Filter(), nil
+	}
+	word := "run."
+	if run.Keyed() {
+		word = "key."
+	}
+	return word + string(j.env) + "." + string(project) + ".*." + string(run) + ".>", nil
+}
+
+func (j *Journal) records(ctx context.Context, project behalf.ProjectID, workflow behalf.WorkflowID, run behalf.RunID) ([]behalf.Record, error) {
+	filter, err := j.filter(project, workflow, run)
+	if err != nil {
+		return nil, err
+	}
+	var records []behalf.Record
+	for seq := uint64(1); len(records) < maxRecords; seq++ {
+		e, err := j.next(ctx, subject.JournalOf(j.env, run), filter, seq)
+		if fault.Is(err, fault.NotFound) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := j.expand(ctx, &e.record); err != nil {
+			return nil, err
+		}
+		records, seq = append(records, e.record), e.seq
+	}
+	return records, nil
+}
+
+// maxRecords of one run that are read for showing it.
+const maxRecords = 10_000
+
+// view tells a record as a run.
+func (j *Journal) view(e entry) behalf.Run {
+	rec := e.record
+	v := behalf.Run{
+		ID: rec.Run, Environment: j.env, Attempts: rec.Attempt, UpdatedAt: rec.At, StartedAt: startOf(rec.Run, rec.At),
+		State: behalf.StateRunning, Wait: rec.Wait,
+	}
+	v.Project, v.Workflow = subject.OwnerOf(e.subject)
+	if rec.Wait != nil {
+		v.State = behalf.StateWaiting
+	}
+	if f := rec.Finish; f != nil {
+		v.State, v.Result, v.Event, v.Steps = f.Result.State, &f.Result, f.Event, f.Steps
+		var event behalf.Event
+		if json.Unmarshal(f.Event, &event) == nil {
+			v.Project, v.Workflow, v.Version, v.User = event.Project, event.Workflow, event.Version, event.User
+		}
+	}
+	if rec.Step != nil {
+		v.Steps = append(slices.Clip(v.Steps), *rec.Step)
+	}
+	return v
+}
+
+// startOf reads the time out of a run's id, or takes the other for one that was made from a key.
+func startOf(run behalf.RunID, otherwise time.Time) time.Time {
+	raw, err := hex.DecodeString(string(run)[len("run_"):])
+	if err != nil || len(raw) != 16 || run.Keyed() {
+		return otherwise
+	}
+	return time.Unix(uuid.UUID(raw).Time().UnixTime()).UTC()
+}
+
+// historyScan is the most that is read to find one run in the history.
+const historyScan = 20_000
+
+// fromHistory finds a run whose journal is gone, by the time in its id.
+func (j *Journal) fromHistory(ctx context.Context, project behalf.ProjectID, run behalf.RunID) (entry, error) {
+	start := startOf(run, time.Time{})
+	unknown := fault.New(fault.NotFound, "journal.Result", "no such run")
+	if start.IsZero() {
+		return entry{}, unknown
+	}
+	start = start.Add(-time.Second)
+	found := entry{}
+	err := j.scan(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{"hist." + string(j.env) + "." + string(project) + ".*.*.*"},
+		DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &start,
+	}, historyScan, func(e entry) bool {
+		if e.record.Run == run {
+			found = e
+		}
+		return found.record.Finish == nil
+	})
+	switch {
+	case err != nil:
+		return entry{}, err
+	case found.record.Run == "":
+		return entry{}, unknown
+	}
+	return found, nil
+}

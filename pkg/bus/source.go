@@ -1,0 +1,251 @@
+package bus
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/subject"
+)
+
+// Source is where a worker takes deliveries from: the shared lanes of every project of the environment, each with a
+// fair share of at most twice the worker's slots.
+type Source struct {
+	bus   *Bus
+	slots int
+
+	mu      sync.Mutex
+	pullers []*puller
+	turn    int
+	held    map[*Delivery]struct{}
+	closed  bool
+	empty   chan struct{} // closed when closed and nothing is held
+
+	ready chan struct{} // one token a queued delivery, so that Next can wait
+}
+
+// Source makes the source of a worker with so many slots.
+func (b *Bus) Source(slots int) *Source {
+	return &Source{
+		bus: b, slots: slots, held: map[*Delivery]struct{}{}, empty: make(chan struct{}),
+		ready: make(chan struct{}, 1<<20),
+	}
+}
+
+// Add takes from one more project. A project that is there already is left alone. Errors: Unavailable; NotFound, when
+// the project's consumers have not been made.
+func (s *Source) Add(ctx context.Context, project behalf.ProjectID) error {
+	durable, err := subject.SharedConsumer(project)
+	if err != nil {
+		return err
+	}
+	for _, stream := range []struct {
+		name   string
+		timers bool
+	}{{subject.Events(s.bus.env), false}, {subject.Timers(s.bus.env), true}} {
+		if s.has(stream.name, durable) {
+			continue
+		}
+		if _, err := s.bus.js.Consumer(ctx, stream.name, durable); err != nil {
+			return fault.Wrap(notFoundOr(err, fault.Unavailable), "bus.Add", err)
+		}
+		if err := s.pull(stream.name, durable, stream.timers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Source) has(stream, durable string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pullers {
+		if p.stream == stream && p.durable == durable {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Source) pull(stream, durable string, timers bool) error {
+	p, err := newPuller(s, stream, durable, timers)
+	if err != nil {
+		return err
+	}
+	s.adopt(p)
+	return nil
+}
+
+func (s *Source) adopt(p *puller) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pullers = append(s.pullers, p)
+	for _, each := range s.pullers { // every share has become smaller
+		each.capacity = max(1, 4*s.slots/len(s.pullers))
+		if each.timers {
+			each.capacity = max(1, each.capacity/4)
+		}
+	}
+	p.fill(time.Now())
+}
+
+// Run keeps what is held alive and the pulls flowing until ctx ends; then it gives back what no slot has taken, and
+// returns when every delivery in a slot is settled.
+func (s *Source) Run(ctx context.Context) error {
+	tick := time.NewTicker(min(s.bus.cfg.AckWait/6, time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return s.drain(tick)
+		case now := <-tick.C:
+			s.beat(now)
+		}
+	}
+}
+
+func (s *Source) drain(tick *time.Ticker) error {
+	s.close()
+	for {
+		select {
+		case <-s.empty:
+			return nil
+		case now := <-tick.C:
+			s.beat(now)
+		}
+	}
+}
+
+// Next waits for a delivery, taking from the projects in turn. Errors: Canceled, when ctx ends.
+func (s *Source) Next(ctx context.Context) (*Delivery, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, fault.Wrap(fault.Canceled, "bus.Next", ctx.Err())
+		case <-s.ready:
+		}
+		if d := s.pop(); d != nil {
+			return d, nil
+		}
+	}
+}
+
+func (s *Source) pop() *Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.pullers {
+		p := s.pullers[(s.turn+i)%len(s.pullers)]
+		if len(p.queue) == 0 {
+			continue
+		}
+		d := p.queue[0]
+		p.queue[0] = nil
+		p.queue = p.queue[1:]
+		s.turn = (s.turn + i + 1) % len(s.pullers)
+		return d
+	}
+	return nil
+}
+
+func (s *Source) push(d *Delivery) {
+	if !s.enqueue(d) {
+		_ = d.Nak(0) // we are leaving: somebody else takes it
+		return
+	}
+	select {
+	case s.ready <- struct{}{}:
+	default: // a million wait already, which no share allows
+	}
+}
+
+func (s *Source) enqueue(d *Delivery) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.puller.received(d.queued)
+	if s.closed {
+		return false
+	}
+	s.held[d] = struct{}{}
+	d.puller.queue = append(d.puller.queue, d)
+	d.puller.inHand++
+	return true
+}
+
+func (s *Source) release(d *Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.held[d]; !ok {
+		return
+	}
+	delete(s.held, d)
+	d.puller.inHand--
+	if s.closed {
+		s.left()
+		return
+	}
+	d.puller.fill(time.Now())
+}
+
+// left closes empty once nothing is held. The caller holds the lock.
+func (s *Source) left() {
+	if len(s.held) > 0 {
+		return
+	}
+	select {
+	case <-s.empty:
+	default:
+		close(s.empty)
+	}
+}
+
+// beat sends signs of life, gives back what has waited too long for a slot, and revives pulls that have stalled.
+func (s *Source) beat(now time.Time) {
+	silent, back := s.due(now)
+	for _, d := range silent {
+		d.inProgress(now)
+	}
+	for _, d := range back {
+		_ = d.Nak(0)
+	}
+}
+
+func (s *Source) due(now time.Time) (silent, back []*Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pullers {
+		back = append(back, p.overdue(now.Add(-s.bus.cfg.GiveBack))...)
+		if !s.closed {
+			p.watch(now)
+		}
+	}
+	for d := range s.held {
+		if d.silentFor(now) > s.bus.cfg.AckWait/3 {
+			silent = append(silent, d)
+		}
+	}
+	return silent, back
+}
+
+func (s *Source) close() {
+	for _, d := range s.shut() {
+		_ = d.Nak(0)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left()
+}
+
+func (s *Source) shut() []*Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	var queued []*Delivery
+	for _, p := range s.pullers {
+		_ = p.sub.Unsubscribe()
+		queued = append(queued, p.queue...)
+		p.queue = nil
+	}
+	return queued
+}
