@@ -66,7 +66,9 @@ type Wait struct {
 	Reason WaitReason `json:"reason"`
 	Until  time.Time  `json:"until"`
 	// Retries made so far of the step that waits.
-	Retries int    `json:"retries,omitempty"`
+	Retries int `json:"retries,omitempty"`
+	// Outages counts the waits for what is away; they cost no retry.
+	Outages int    `json:"outages,omitempty"`
 	Why     string `json:"why,omitempty"`
 }
 

@@ -57,6 +57,8 @@ type Response struct {
 	// Text is the body where it is valid UTF-8, Binary where it is not.
 	Text   string `json:"text,omitempty"`
 	Binary []byte `json:"binary,omitempty"`
+	// Immediate says that the caller shall have it before the run is over.
+	Immediate bool `json:"immediate,omitempty"`
 }
 
 // NewResponse makes a response of a body.

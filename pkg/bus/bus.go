@@ -81,8 +81,8 @@ func New(ctx context.Context, conn *Conn, env behalf.Environment, cfg Config, lo
 	if err := b.listen(); err != nil {
 		return nil, err
 	}
-	conn.OnReconnect(func() { b.lookAround(context.WithoutCancel(ctx)) })
-	b.lookAround(ctx)
+	conn.OnReconnect(func() { b.lookAround(context.WithoutCancel(ctx), horizonTimeout) })
+	b.lookAround(ctx, horizonTimeout)
 	return b, nil
 }
 
@@ -103,9 +103,18 @@ type horizon struct {
 	timers uint64
 }
 
+const horizonTimeout = 5 * time.Second
+
+// keepHorizon reads the horizon again where a try before failed.
+func (b *Bus) keepHorizon(ctx context.Context) {
+	if h := b.horizon.Load(); b.Connected() && (h == nil || h.stamp != b.conn.Reconnects()) {
+		b.lookAround(ctx, min(b.cfg.AckWait/6, time.Second)) // signs of life must not wait for it
+	}
+}
+
 // lookAround reads the horizon of the present connection. Until it has, every delivery counts as seen.
-func (b *Bus) lookAround(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+func (b *Bus) lookAround(ctx context.Context, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	h := horizon{stamp: b.conn.Reconnects()}
 	for _, s := range []struct {

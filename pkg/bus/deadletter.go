@@ -54,15 +54,15 @@ func (d *Delivery) Bury(ctx context.Context, worker string, reason Reason, detai
 		V: behalf.FormatVersion, Reason: reason, Detail: detail, At: time.Now().UTC(), Worker: worker,
 		Environment: b.env, Run: d.Event.Run, Subject: d.msg.Subject, Sequence: d.Sequence,
 	}
-	if json.Valid(d.msg.Data) {
+	switch {
+	case len(d.msg.Data) > MaxRecord: // no event or timer of ours; its head must do, or the letter would be refused for ever
+		letter.Raw = d.msg.Data[:MaxEvent]
+	case json.Valid(d.msg.Data):
 		letter.Original = d.msg.Data
-	} else {
-		letter.Raw = d.msg.Data
+	default:
+		letter.Raw = d.msg.Data[:min(len(d.msg.Data), MaxRecord/2)]
 	}
-	name, err := subject.Dead(b.env, d.Event.Project, d.Event.Workflow)
-	if err != nil {
-		name = "dead." + string(b.env) + ".unknown.unknown"
-	}
+	name := d.deadSubject()
 	data, err := json.Marshal(letter)
 	if err != nil {
 		return fault.Wrap(fault.Internal, "bus.Bury", err)
@@ -71,6 +71,20 @@ func (d *Delivery) Bury(ctx context.Context, worker string, reason Reason, detai
 		return fault.Wrap(fault.Unavailable, "bus.Bury", err)
 	}
 	return d.Term()
+}
+
+// deadSubject takes the words of the subject that the message came on: those of a malformed message may be lies.
+func (d *Delivery) deadSubject() string {
+	env := d.source.bus.env
+	if s, err := subject.ParseEvent(d.msg.Subject); err == nil {
+		name, _ := subject.Dead(env, s.Project, s.Workflow)
+		return name
+	}
+	if s, err := subject.ParseFired(d.msg.Subject); err == nil {
+		name, _ := subject.Dead(env, s.Project, s.Workflow)
+		return name
+	}
+	return "dead." + string(env) + ".unknown.unknown"
 }
 
 // Watch reads how much waits, and since when, for the metrics, until ctx ends.

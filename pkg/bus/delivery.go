@@ -35,6 +35,7 @@ type Delivery struct {
 	puller *puller
 	msg    *nats.Msg
 	queued time.Time
+	stamp  uint64       // the connection on which it came
 	sign   atomic.Int64 // when the server last had a sign of life from us, in monotonic nanoseconds
 }
 
@@ -48,7 +49,7 @@ type Resume struct {
 }
 
 func newDelivery(s *Source, p *puller, m *nats.Msg) *Delivery {
-	d := &Delivery{source: s, puller: p, msg: m, queued: time.Now(), Reply: m.Header.Get(headerReply)}
+	d := &Delivery{source: s, puller: p, msg: m, queued: time.Now(), stamp: s.bus.conn.Reconnects(), Reply: m.Header.Get(headerReply)}
 	d.alive(d.queued)
 	meta, err := m.Metadata()
 	if err != nil {

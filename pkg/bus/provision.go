@@ -23,6 +23,10 @@ type Layout struct {
 	//
 	// Defaults to 8 GiB.
 	EventsMaxBytes int64
+	// MaxQueued events of one workflow: a flood fills its own queue only.
+	//
+	// Defaults to 10,000.
+	MaxQueued int64
 	// RunsMaxMsgs bounds the memory that the journal's subjects cost, about 220 bytes each.
 	//
 	// Defaults to 1,000,000.
@@ -41,6 +45,7 @@ type Layout struct {
 func (l Layout) withDefaults() Layout {
 	l.Replicas = cmp.Or(l.Replicas, 1)
 	l.EventsMaxBytes = cmp.Or(l.EventsMaxBytes, 8<<30)
+	l.MaxQueued = cmp.Or(l.MaxQueued, 10_000)
 	l.RunsMaxMsgs = cmp.Or(l.RunsMaxMsgs, 1_000_000)
 	l.HistoryMaxAge = cmp.Or(l.HistoryMaxAge, 90*24*time.Hour)
 	l.HistoryMaxBytes = cmp.Or(l.HistoryMaxBytes, 16<<30)
@@ -54,8 +59,6 @@ const (
 	keepRuns = 2 * time.Hour
 	// keepKeyed is longer than the 24 hours in which an idempotency key counts.
 	keepKeyed = 25 * time.Hour
-	// maxQueued events of one workflow: a flood fills its own queue only.
-	maxQueued = 10_000
 )
 
 // Provision makes the streams of an environment, or brings them to this layout. It may be repeated at will. Errors:
@@ -116,7 +119,7 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 		{
 			Name: subject.Events(env), Subjects: []string{"evt." + e + ".>"}, Storage: jetstream.FileStorage, Replicas: l.Replicas,
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true,
-			MaxMsgsPerSubject: maxQueued, MaxBytes: l.EventsMaxBytes, Duplicates: dedupeWindow,
+			MaxMsgsPerSubject: l.MaxQueued, MaxBytes: l.EventsMaxBytes, Duplicates: dedupeWindow,
 		},
 		runs, keyed, history(env, l),
 		{

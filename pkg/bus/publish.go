@@ -45,6 +45,9 @@ func (b *Bus) Publish(ctx context.Context, e behalf.Event, reply string) (Receip
 	if err != nil {
 		return Receipt{}, err
 	}
+	if err := ctx.Err(); err != nil { // before anything is sent, an end is no doubt
+		return Receipt{}, fault.Wrap(fault.Unavailable, "bus.Publish", err)
+	}
 	receipt, err := b.store(ctx, m)
 	if !errors.Is(err, errUnknown) {
 		return receipt, err
@@ -104,6 +107,8 @@ func classify(err error) error {
 	switch api.ErrorCode {
 	case codeConflict, codeConflictReplicated:
 		return fault.Wrap(fault.Conflict, "bus.Publish", err)
+	case codeInProcess: // another publish of this id is on its way to the replicas: nobody knows yet how it ends
+		return errors.Join(errUnknown, err)
 	case codeStoreFailed: // maximum messages, bytes or messages per subject
 		return fault.New(fault.Exhausted, "bus.Publish", "the queue is full").Because(err)
 	}
@@ -115,6 +120,7 @@ const (
 	codeConflict           jetstream.ErrorCode = 10071
 	codeConflictReplicated jetstream.ErrorCode = 10164
 	codeStoreFailed        jetstream.ErrorCode = 10077
+	codeInProcess          jetstream.ErrorCode = 10158
 )
 
 // repeat publishes until the outcome is known. It marks the message, because a server that was killed in between may

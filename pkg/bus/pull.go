@@ -34,39 +34,60 @@ type puller struct {
 }
 
 func newPuller(s *Source, stream, durable string, timers bool) (*puller, error) {
-	p := &puller{source: s, stream: stream, durable: durable, timers: timers, inbox: s.bus.conn.nc.NewInbox()}
-	sub, err := s.bus.conn.nc.Subscribe(p.inbox, p.receive)
-	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, "bus.pull", err)
+	p := &puller{source: s, stream: stream, durable: durable, timers: timers}
+	return p, fault.Wrap(fault.Unavailable, "bus.pull", p.open())
+}
+
+// open makes a fresh inbox to be served at.
+func (p *puller) open() error {
+	inbox := p.source.bus.conn.nc.NewInbox()
+	sub, err := p.source.bus.conn.nc.Subscribe(inbox, p.receive)
+	if err == nil {
+		p.sub, p.inbox, p.asked = sub, inbox, 0
 	}
-	p.sub = sub
-	return p, nil
+	return err
+}
+
+// renew leaves the inbox for a fresh one. The server keeps a request as long as somebody listens at its inbox, over
+// reconnects too, so what was asked there would come on top of what is asked anew. The caller holds the lock.
+func (p *puller) renew() {
+	old := p.sub
+	if err := p.open(); err == nil {
+		_ = old.Drain() // what has come already is still handed over
+	}
 }
 
 // receive runs on the subscription's goroutine and never blocks.
 func (p *puller) receive(m *nats.Msg) {
 	if status := m.Header.Get("Status"); status != "" && len(m.Data) == 0 {
-		p.status(status, m.Header)
+		p.status(m.Sub, status, m.Header)
 		return
 	}
 	p.source.push(newDelivery(p.source, p, m))
 }
 
 // received counts one of the asked. The caller holds the lock.
-func (p *puller) received(now time.Time) {
-	p.asked = max(0, p.asked-1)
+func (p *puller) received(sub *nats.Subscription, now time.Time) {
+	if sub == p.sub { // not of an inbox that was left
+		p.asked = max(0, p.asked-1)
+	}
 	p.heard = now
 }
 
 const (
 	pullExpires     = 30 * time.Second
 	statusHeartbeat = "100"
+	statusNone      = "404"
+	statusExpired   = "408"
 )
 
 // status hears how a request ended, with what it left unserved.
-func (p *puller) status(status string, h nats.Header) {
+func (p *puller) status(sub *nats.Subscription, status string, h nats.Header) {
 	p.source.mu.Lock()
 	defer p.source.mu.Unlock()
+	if sub != p.sub {
+		return
+	}
 	now := time.Now()
 	p.heard = now
 	if status == statusHeartbeat {
@@ -77,7 +98,9 @@ func (p *puller) status(status string, h nats.Header) {
 		left = p.asked
 	}
 	p.asked = max(0, p.asked-left)
-	if !p.source.closed && status != "503" { // 503: no such consumer or no JetStream; the watchdog asks again
+	// A request that only ran out is asked again at once. After a refusal (too many requests, no such consumer, no
+	// leader) the watchdog asks again, at its own pace.
+	if !p.source.closed && (status == statusExpired || status == statusNone) {
 		p.fill(now)
 	}
 }
@@ -104,10 +127,13 @@ func (p *puller) fill(now time.Time) {
 // watch makes a pull anew that has gone silent, or that a connection before this one asked for. The caller holds the
 // lock.
 func (p *puller) watch(now time.Time) {
+	if !p.source.bus.conn.Connected() {
+		return
+	}
 	lost := p.asked > 0 && (p.stamp != p.source.bus.conn.Reconnects() || now.Sub(p.heard) > p.source.bus.cfg.Heartbeat*5/2)
 	if lost {
 		p.source.bus.metrics.stalls.Inc()
-		p.asked = 0
+		p.renew()
 	}
 	p.fill(now)
 }

@@ -78,17 +78,34 @@ func (s *Source) pull(stream, durable string, timers bool) error {
 	return nil
 }
 
+// share is how much of one project may be here at a time: together twice the slots, and a quarter of it timers, but
+// never less than one of each.
+func (s *Source) share() (events, timers int) {
+	projects := (len(s.pullers) + 1) / 2
+	each := 2 * s.slots / projects
+	timers = max(1, each/4)
+	return max(1, each-timers), timers
+}
+
 func (s *Source) adopt(p *puller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pullers = append(s.pullers, p)
-	for _, each := range s.pullers { // every share has become smaller
-		each.capacity = max(1, 4*s.slots/len(s.pullers))
-		if each.timers {
-			each.capacity = max(1, each.capacity/4)
-		}
+	if s.closed {
+		_ = p.sub.Unsubscribe()
+		return
 	}
-	p.fill(time.Now())
+	s.pullers = append(s.pullers, p)
+	now := time.Now()
+	events, timers := s.share()
+	for _, each := range s.pullers { // every share has become smaller
+		if each.capacity = events; each.timers {
+			each.capacity = timers
+		}
+		if each.asked > 0 && each.asked+each.inHand > each.capacity {
+			each.renew()
+		}
+		each.fill(now)
+	}
 }
 
 // Run keeps what is held alive and the pulls flowing until ctx ends; then it gives back what no slot has taken, and
@@ -102,6 +119,7 @@ func (s *Source) Run(ctx context.Context) error {
 			return s.drain(tick)
 		case now := <-tick.C:
 			s.beat(now)
+			s.bus.keepHorizon(ctx)
 		}
 	}
 }
@@ -127,6 +145,10 @@ func (s *Source) Next(ctx context.Context) (*Delivery, error) {
 		case <-s.ready:
 		}
 		if d := s.pop(); d != nil {
+			if !d.Seen && d.stamp != s.bus.conn.Reconnects() { // it waited here over a reconnect
+				d.Seen = true
+				s.bus.metrics.redeliver.WithLabelValues("reconnected").Inc()
+			}
 			return d, nil
 		}
 	}
@@ -163,7 +185,7 @@ func (s *Source) push(d *Delivery) {
 func (s *Source) enqueue(d *Delivery) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d.puller.received(d.queued)
+	d.puller.received(d.msg.Sub, d.queued)
 	if s.closed {
 		return false
 	}
@@ -243,7 +265,7 @@ func (s *Source) shut() []*Delivery {
 	s.closed = true
 	var queued []*Delivery
 	for _, p := range s.pullers {
-		_ = p.sub.Unsubscribe()
+		_ = p.sub.Drain() // what is on its way here is given back too
 		queued = append(queued, p.queue...)
 		p.queue = nil
 	}

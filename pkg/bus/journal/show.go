@@ -35,6 +35,32 @@ func (j *Journal) Result(ctx context.Context, project behalf.ProjectID, workflow
 	return j.view(last), nil
 }
 
+// Find reads how far a run is for a caller who will prove otherwise that it is theirs, whatever its project. Errors as
+// Result.
+func (j *Journal) Find(ctx context.Context, run behalf.RunID) (behalf.Run, error) {
+	if _, err := behalf.ParseRunID(string(run)); err != nil {
+		return behalf.Run{}, err
+	}
+	last, err := j.last(ctx, subject.JournalOf(j.env, run), wordOf(run)+string(j.env)+".*.*."+string(run)+".>")
+	if fault.Is(err, fault.NotFound) {
+		last, err = j.fromHistory(ctx, "*", run)
+	}
+	if err != nil {
+		return behalf.Run{}, err
+	}
+	if err := j.expand(ctx, &last.record); err != nil {
+		return behalf.Run{}, err
+	}
+	return j.view(last), nil
+}
+
+func wordOf(run behalf.RunID) string {
+	if run.Keyed() {
+		return "key."
+	}
+	return "run."
+}
+
 // Show reads a run with its event, steps, logs and errors. Errors as Result.
 func (j *Journal) Show(ctx context.Context, project behalf.ProjectID, run behalf.RunID) (behalf.Run, error) {
 	shown, err := j.Result(ctx, project, "", run)
@@ -66,11 +92,7 @@ func (j *Journal) filter(project behalf.ProjectID, workflow behalf.WorkflowID, r
 	if workflow != "" {
 		return prefix.Filter(), nil
 	}
-	word := "run."
-	if run.Keyed() {
-		word = "key."
-	}
-	return word + string(j.env) + "." + string(project) + ".*." + string(run) + ".>", nil
+	return wordOf(run) + string(j.env) + "." + string(project) + ".*." + string(run) + ".>", nil
 }
 
 func (j *Journal) records(ctx context.Context, project behalf.ProjectID, workflow behalf.WorkflowID, run behalf.RunID) ([]behalf.Record, error) {

@@ -1,0 +1,117 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/subject"
+)
+
+// objects keeps contents under names that follow from them, so that what was read once holds for ever.
+type objects struct {
+	name   string
+	leader leader
+	store  jetstream.ObjectStore
+	memory *remembered[[]byte]
+}
+
+func openObjects(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, env behalf.Environment, cfg Config) (*objects, error) {
+	name := subject.Objects(env)
+	store, err := js.ObjectStore(ctx, name)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, fault.Newf(fault.Unavailable, "store.New", "the object store %s is not there: behalf provision makes it", name).Because(err)
+	}
+	if err != nil {
+		return nil, failed(ctx, "store.New", err)
+	}
+	// An empty object weighs something too: 0 would not be kept.
+	memory := newRemembered(cfg.RememberObjects, func(content []byte) int { return len(content) + 1 })
+	memory.empty(true)
+	return &objects{name, leader{nc, cfg.ReadTimeout}, store, memory}, nil
+}
+
+// PutObject stores content under a name that only this project can know. To store the same again changes nothing.
+// Errors: Invalid, Exhausted, Unavailable.
+func (s *Store) PutObject(ctx context.Context, project behalf.ProjectID, content []byte) (behalf.ObjectRef, error) {
+	if _, err := behalf.ParseProjectID(string(project)); err != nil {
+		return behalf.ObjectRef{}, err
+	}
+	sum := sha256.Sum256(content)
+	ref := behalf.ObjectRef{
+		Object: behalf.NewObjectID(project, content), SHA256: hex.EncodeToString(sum[:]), Size: len(content),
+	}
+	switch there, err := s.objects.there(ctx, ref.Object); {
+	case err != nil:
+		return behalf.ObjectRef{}, err
+	case there:
+		return ref, nil
+	}
+	if _, err := s.objects.store.Put(ctx, jetstream.ObjectMeta{Name: string(ref.Object)}, bytes.NewReader(content)); err != nil {
+		return behalf.ObjectRef{}, failed(ctx, "store.PutObject", err)
+	}
+	return ref, nil
+}
+
+// Object reads a stored content, checked against its SHA-256. The slice is shared: it must not be changed. Errors:
+// NotFound, Internal (it is not what was stored), Unavailable.
+func (s *Store) Object(ctx context.Context, ref behalf.ObjectRef) ([]byte, error) {
+	return s.objects.memory.find(ctx, string(ref.Object)+"/"+ref.SHA256, func(ctx context.Context) ([]byte, error) {
+		return s.objects.read(ctx, ref)
+	})
+}
+
+func (o *objects) read(ctx context.Context, ref behalf.ObjectRef) ([]byte, error) {
+	content, err := o.store.GetBytes(ctx, string(ref.Object))
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, o.notFound(ctx, ref.Object, err)
+	}
+	if errors.Is(err, jetstream.ErrDigestMismatch) {
+		return nil, fault.Wrap(fault.Internal, "store.Object", fmt.Errorf("object %s: %w", ref.Object, err))
+	}
+	if err != nil {
+		return nil, failed(ctx, "store.Object", fmt.Errorf("object %s: %w", ref.Object, err))
+	}
+	if sum := sha256.Sum256(content); hex.EncodeToString(sum[:]) != ref.SHA256 {
+		return nil, fault.Wrap(fault.Internal, "store.Object", fmt.Errorf("object %s has another SHA-256 than its reference", ref.Object))
+	}
+	return content, nil
+}
+
+// notFound has the leader confirm what may have been the answer of a replica that lags behind.
+func (o *objects) notFound(ctx context.Context, id behalf.ObjectID, cause error) error {
+	there, err := o.there(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case there: // a moment later it will be found
+		return fault.Wrap(fault.Unavailable, "store.Object", fmt.Errorf("object %s is not on this replica yet: %w", id, cause))
+	}
+	return fault.New(fault.NotFound, "store.Object", "no such object").Because(cause)
+}
+
+// there asks the leader for the entry that the object store writes last of all.
+func (o *objects) there(ctx context.Context, id behalf.ObjectID) (bool, error) {
+	m, err := o.leader.read(ctx, "OBJ_"+o.name, question{Last: "$O." + o.name + ".M." + base64.URLEncoding.EncodeToString([]byte(id))})
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var info jetstream.ObjectInfo
+	if err := json.Unmarshal(m.Data, &info); err != nil {
+		return false, fault.Wrap(fault.Internal, "store.Object", err)
+	}
+	return !info.Deleted, nil
+}

@@ -1,0 +1,164 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/subject"
+)
+
+// people are the external users and their accounts: too many to copy, so the last used are remembered, and forgotten
+// when the watch tells that they changed.
+type people struct {
+	bucket   *bucket
+	users    *remembered[behalf.ExternalUser]
+	accounts *remembered[[]behalf.Account] // by subject.AccountsOf
+}
+
+func newPeople(b *bucket, cfg Config) *people {
+	return &people{
+		bucket: b,
+		users:  newRemembered(cfg.Remember, func(behalf.ExternalUser) int { return 1 }),
+		// That a user has no account is a no, which memory may not say.
+		accounts: newRemembered(cfg.Remember, func(all []behalf.Account) int { return len(all) }),
+	}
+}
+
+func (p *people) begin() uint64 { return 0 }
+
+func (p *people) apply(_ uint64, e entry) { p.forget(e.key) }
+
+func (p *people) filled(uint64) { p.empty(true) }
+
+func (p *people) distrust() { p.empty(false) }
+
+func (p *people) end() { p.empty(false) }
+
+func (p *people) empty(trusted bool) {
+	p.users.empty(trusted)
+	p.accounts.empty(trusted)
+}
+
+func (p *people) forget(key string) {
+	switch {
+	case strings.HasPrefix(key, "user."):
+		p.users.forget(key)
+	case strings.HasPrefix(key, "account."):
+		if t := strings.SplitAfterN(key, ".", 4); len(t) == 4 {
+			p.accounts.forget(t[0] + t[1] + t[2])
+		}
+	}
+}
+
+// User finds an external user. Errors: NotFound, as the leader says, Unavailable.
+func (s *Store) User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error) {
+	if err := checkUser(project, user); err != nil {
+		return behalf.ExternalUser{}, err
+	}
+	return s.people.users.find(ctx, subject.UserKey(project, user), func(ctx context.Context) (behalf.ExternalUser, error) {
+		return s.people.user(ctx, project, user)
+	})
+}
+
+func (p *people) user(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error) {
+	e, err := p.bucket.last(ctx, subject.UserKey(project, user))
+	if err != nil {
+		return behalf.ExternalUser{}, noSuch("external user", err)
+	}
+	return decode[behalf.ExternalUser](e.value)
+}
+
+// EnsureUser finds an external user, or makes it. Errors: Invalid, Unavailable.
+func (s *Store) EnsureUser(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error) {
+	found, err := s.User(ctx, project, user)
+	if !fault.Is(err, fault.NotFound) {
+		return found, err
+	}
+	now := time.Now().UTC()
+	fresh := behalf.ExternalUser{
+		V: behalf.FormatVersion, ID: behalf.NewUserRecordID(), Project: project, External: user, CreatedAt: now, UpdatedAt: now,
+	}
+	data, err := encode(fresh)
+	if err != nil {
+		return behalf.ExternalUser{}, err
+	}
+	_, err = s.people.bucket.put(ctx, subject.UserKey(project, user), data, 0)
+	if fault.Is(err, fault.Conflict) { // somebody else made it just now
+		return s.people.user(ctx, project, user)
+	}
+	return fresh, err
+}
+
+// UserPage is a part of a list of users, and where the next part begins. Next is 0 behind the last part.
+type UserPage struct {
+	Users []behalf.ExternalUser
+	Next  uint64
+}
+
+// Users lists external users, those that have not changed for longest first, from the Next of the page before (0 for the
+// first page). Errors: Unavailable.
+func (s *Store) Users(ctx context.Context, project behalf.ProjectID, after uint64, limit int) (UserPage, error) {
+	if _, err := behalf.ParseProjectID(string(project)); err != nil {
+		return UserPage{}, err
+	}
+	var page UserPage
+	var failure error
+	err := s.people.bucket.walk(ctx, "user."+string(project)+".*", after+1, func(e entry) bool {
+		if e.deleted {
+			return true
+		}
+		if len(page.Users) == limit { // there is one more
+			return false
+		}
+		var user behalf.ExternalUser
+		if user, failure = decode[behalf.ExternalUser](e.value); failure != nil {
+			return false
+		}
+		page.Users, page.Next = append(page.Users, user), e.revision
+		return true
+	})
+	switch {
+	case err != nil:
+		return UserPage{}, err
+	case failure != nil:
+		return UserPage{}, failure
+	}
+	return page, nil
+}
+
+// DeleteUser removes an external user and all its accounts, and returns those: their credentials are the caller's to
+// delete, before or after. Repeating it finishes what was cut short. Errors: NotFound, Conflict (it is being changed),
+// Unavailable.
+func (s *Store) DeleteUser(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error) {
+	if err := checkUser(project, user); err != nil {
+		return nil, err
+	}
+	key := subject.UserKey(project, user)
+	e, err := s.people.bucket.last(ctx, key)
+	if err != nil {
+		return nil, noSuch("external user", err)
+	}
+	gone, err := s.people.deleteAccounts(ctx, project, user)
+	if err != nil {
+		return gone, err
+	}
+	_, err = s.people.bucket.delete(ctx, key, e.revision)
+	s.people.forget(key)
+	if err != nil {
+		return gone, err
+	}
+	// An account that came meanwhile must not outlive its user.
+	late, err := s.people.deleteAccounts(ctx, project, user)
+	return append(gone, late...), err
+}
+
+func checkUser(project behalf.ProjectID, user behalf.ExternalUserID) error {
+	if _, err := behalf.ParseProjectID(string(project)); err != nil {
+		return err
+	}
+	_, err := behalf.ParseExternalUserID(string(user))
+	return err
+}

@@ -1,0 +1,213 @@
+// Package worker takes events, runs their steps on behalf of their user, journals what happened and answers.
+//
+// It never serves HTTP, never reads another environment than its own, and never starts a step before what the step
+// before it did is durable.
+package worker
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/bus/journal"
+	"github.com/behalf-dev/behalf/pkg/secret"
+	"github.com/behalf-dev/behalf/pkg/step"
+)
+
+// Source gives deliveries, and keeps those alive that have not been settled.
+type Source interface {
+	Run(ctx context.Context) error
+	Next(ctx context.Context) (*bus.Delivery, error)
+}
+
+// Bus takes results and timers.
+type Bus interface {
+	Answer(ctx context.Context, reply string, result behalf.Result) error
+	SetTimer(ctx context.Context, t bus.Timer) error
+}
+
+// Journal opens the journals of runs.
+type Journal interface {
+	Open(ctx context.Context, o journal.Opening) (*journal.Run, error)
+	Revive(ctx context.Context, state []byte) (*journal.Suspended, error)
+}
+
+// Store reads what was deployed and who has connected what.
+type Store interface {
+	Version(ctx context.Context, project behalf.ProjectID, id behalf.VersionID) (behalf.Version, error)
+	Object(ctx context.Context, ref behalf.ObjectRef) ([]byte, error)
+	User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
+	Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
+}
+
+// Credentials gives what a step may see of an account. Errors: NotFound, Unavailable.
+type Credentials interface {
+	Auth(ctx context.Context, account behalf.Account) (Auth, error)
+}
+
+// Auth is the `$auth` of one account: what its app declares.
+type Auth struct {
+	Fields map[string]secret.String
+	// Secrets are the values that no log, export or error may hold.
+	Secrets []secret.String
+}
+
+// Runner runs one step. An error means that we failed, not the step.
+type Runner interface {
+	Run(ctx context.Context, c step.Call) (behalf.Outcome, error)
+}
+
+// Deps are the parts that a worker stands on.
+type Deps struct {
+	Source      Source
+	Bus         Bus
+	Journal     Journal
+	Store       Store
+	Credentials Credentials
+	Runner      Runner
+}
+
+// Config tunes a worker. The zero value works.
+type Config struct {
+	// Environment it serves, and no other.
+	Environment behalf.Environment
+	// Name of this worker in records.
+	Name string
+	// Slots is how many runs it executes at once.
+	//
+	// Defaults to 32.
+	Slots int
+	// Grace is how long runs may go on after the worker was told to stop.
+	//
+	// Defaults to 25 seconds.
+	Grace time.Duration
+	// SettleTimeout bounds telling the bus and the journal how a run ended, also while we leave.
+	//
+	// Defaults to 10 seconds.
+	SettleTimeout time.Duration
+	// Points is called at the named places of a run by tests that kill the process there. Nil does nothing.
+	Points func(ctx context.Context, at Point)
+	// Registerer takes the metrics. Nil works.
+	Registerer prometheus.Registerer
+}
+
+// Point is a place in a run at which a crash matters.
+type Point string
+
+// The points, in their order.
+const (
+	BeforeStep   Point = "before_step"
+	AfterStep    Point = "after_step"
+	AfterRecord  Point = "after_record"
+	AfterAnswer  Point = "after_answer"
+	AfterTimer   Point = "after_timer"
+	BeforeRecord Point = "before_record"
+)
+
+func (c Config) withDefaults() Config {
+	c.Name = cmp.Or(c.Name, "worker")
+	c.Slots = cmp.Or(c.Slots, 32)
+	c.Grace = cmp.Or(c.Grace, 25*time.Second)
+	c.SettleTimeout = cmp.Or(c.SettleTimeout, 10*time.Second)
+	if c.Points == nil {
+		c.Points = func(context.Context, Point) {}
+	}
+	return c
+}
+
+// Worker executes the runs of one environment.
+type Worker struct {
+	cfg     Config
+	deps    Deps
+	log     zerolog.Logger
+	metrics *metrics
+}
+
+// New makes a worker. It closes none of its parts.
+func New(cfg Config, deps Deps, log zerolog.Logger) *Worker {
+	cfg = cfg.withDefaults()
+	return &Worker{
+		cfg: cfg, deps: deps, metrics: newMetrics(cfg.Registerer, cfg.Environment, cfg.Slots),
+		log: log.With().Str("component", "worker").Str("environment", string(cfg.Environment)).Logger(),
+	}
+}
+
+// Run works until ctx ends: then it takes nothing more, lets runs go on for the grace, cuts short what still runs, and
+// returns when all is settled. What was cut short is taken by another worker.
+func (w *Worker) Run(ctx context.Context) error {
+	working, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	var group errgroup.Group
+	group.Go(func() error { return w.deps.Source.Run(ctx) })
+	for range w.cfg.Slots {
+		group.Go(func() error { return w.slot(ctx, working) })
+	}
+	over := make(chan struct{})
+	var grace errgroup.Group
+	grace.Go(func() error { return w.allow(ctx, over, cut) })
+	err := group.Wait()
+	close(over)
+	_ = grace.Wait()
+	return err
+}
+
+// allow cuts runs short when the grace has passed.
+func (w *Worker) allow(ctx context.Context, over <-chan struct{}, cut context.CancelFunc) error {
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(w.cfg.Grace)
+	defer timer.Stop()
+	select {
+	case <-over:
+	case <-timer.C:
+		cut()
+	}
+	return nil
+}
+
+func (w *Worker) slot(taking, working context.Context) error {
+	for {
+		d, err := w.deps.Source.Next(taking)
+		if err != nil {
+			return nil //nolint:nilerr // the one error says that we are told to stop
+		}
+		w.metrics.busy.Inc()
+		w.take(working, d)
+		w.metrics.busy.Dec()
+	}
+}
+
+// take handles a delivery and lets go of it whatever happens. A panic is ours and costs an attempt.
+func (w *Worker) take(ctx context.Context, d *bus.Delivery) {
+	defer d.Release()
+	defer func() {
+		if p := recover(); p != nil {
+			w.log.Error().Interface("panic", p).Str("run", string(d.Event.Run)).Stack().Bytes("stack", stack()).Msg("a run panicked")
+		}
+	}()
+	if err := w.handle(ctx, d); err != nil {
+		w.log.WithLevel(levelOf(err)).Err(err).Str("run", string(d.Event.Run)).Bool("seen", d.Seen).Msg("delivery not settled; it will come again")
+	}
+}
+
+// attempt is one worker's try of a run.
+type attempt struct {
+	delivery *bus.Delivery
+	run      *journal.Run
+	version  behalf.Version
+	apps     map[behalf.StepName]map[string]step.App
+	redactor secret.Redactor
+	exports  []json.RawMessage // of the steps that are done, in their order
+	started  time.Time
+	timing   behalf.Timing
+}
