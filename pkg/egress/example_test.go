@@ -25,8 +25,8 @@ func ExampleDialer_Client() {
 		_ = resp.Body.Close()
 	}
 
-	var denied egress.Denied
-	fmt.Println(errors.As(err, &denied), denied.Reason, denied.Addr)
+	denied, ok := errors.AsType[egress.Denied](err)
+	fmt.Println(ok, denied.Reason, denied.Addr)
 	fmt.Println(fault.KindOf(err), "-", fault.Safe(err))
 	// Output:
 	// true metadata 169.254.169.254:80
@@ -38,8 +38,7 @@ func ExampleDialer_Judge() {
 		Allow: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:4000")},
 	})
 	for _, at := range []string{"1.1.1.1:443", "1.1.1.1:25", "127.0.0.1:4000", "127.0.0.1:4001", "[64:ff9b::a9fe:a9fe]:80"} {
-		var denied egress.Denied
-		if errors.As(dialer.Judge(netip.MustParseAddrPort(at)), &denied) {
+		if denied, ok := errors.AsType[egress.Denied](dialer.Judge(netip.MustParseAddrPort(at))); ok {
 			fmt.Println(at, "is denied:", denied.Reason)
 			continue
 		}

@@ -1,0 +1,149 @@
+package ingress
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+)
+
+// newEvent makes the event of this request. Its trigger lies in the call's scratch memory, so it lives as long as the
+// call does.
+func (c *call) newEvent(kind content, body []byte) (behalf.Event, error) {
+	trigger, err := c.appendTrigger(c.scratch.trigger[:0], kind, body)
+	if err != nil {
+		return behalf.Event{}, err
+	}
+	c.scratch.trigger = trigger
+	if limit := c.server.cfg.MaxEvent; len(trigger) > limit {
+		return behalf.Event{}, behalf.FailBodyTooLarge(int64(limit))
+	}
+	user, err := externalUser(c.r.Header)
+	if err != nil {
+		return behalf.Event{}, err
+	}
+	accounts, err := namedAccounts(c.r.Header)
+	if err != nil {
+		return behalf.Event{}, err
+	}
+	run := behalf.NewRunID()
+	return behalf.Event{
+		V: behalf.FormatVersion, ID: run.Event(), Run: run, Project: c.endpoint.Project, Environment: c.environment,
+		Workflow: c.endpoint.Workflow, Version: c.endpoint.Version, Lane: behalf.Shared, User: user, At: c.started,
+		Origin: c.origin(accounts), Trigger: trigger,
+	}, nil
+}
+
+func (c *call) origin(accounts map[behalf.AppSlug]behalf.AccountID) behalf.Origin {
+	o := behalf.Origin{
+		Endpoint: c.endpoint.ID, Client: c.client, Waits: c.endpoint.Trigger.Respond.Waits(), Trusted: c.trusted(), Accounts: accounts,
+	}
+	if c.endpoint.Trigger.Auth != behalf.AuthOAuth {
+		c.token, o.ResultHash = newResultToken()
+	}
+	return o
+}
+
+// newResultToken makes the random token that reads a result where the caller has no OAuth, and the hash of it that
+// the run keeps.
+func newResultToken() (token, hash string) {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // crypto/rand never fails: it ends the process instead
+	token = base64.RawURLEncoding.EncodeToString(random[:])
+	sum := sha256.Sum256([]byte(token))
+	return token, hex.EncodeToString(sum[:])
+}
+
+// appendTrigger appends the object that steps read as steps.trigger.event, its keys in the order that authors know
+// from dumps: method, path, query, client_ip, url, headers, body. It is written by hand because every request pays for
+// it, and because a body that is JSON already must not be parsed for it.
+func (c *call) appendTrigger(dst []byte, kind content, body []byte) ([]byte, error) {
+	r, proxies := c.r, c.server.cfg.Proxies
+	dst = append(dst, `{"method":`...)
+	dst = appendString(dst, r.Method)
+	dst = append(dst, `,"path":`...)
+	dst = appendString(dst, c.path)
+	dst = append(dst, `,"query":`...)
+	dst = appendQuery(dst, r.URL.RawQuery)
+	dst = append(dst, `,"client_ip":"`...)
+	if ip := proxies.Client(r); ip.IsValid() {
+		dst = ip.AppendTo(dst)
+	}
+	dst = append(dst, `","url":`...)
+	dst = appendString(dst, scheme(proxies.Secure(r))+r.Host+r.URL.EscapedPath())
+	dst = append(dst, `,"headers":`...)
+	dst = appendHeaders(dst, r.Header, r.Host)
+	dst, err := appendBody(dst, body, kind, c.endpoint.Trigger.RawBody)
+	return append(dst, '}'), err
+}
+
+func scheme(secure bool) string {
+	if secure {
+		return "https://"
+	}
+	return "http://"
+}
+
+// appendHeaders appends the headers as an object: names lower-cased, values of one name joined, and nothing that says
+// who the caller is to us.
+func appendHeaders(dst []byte, h http.Header, host string) []byte {
+	var few [32]string
+	names := few[:0]
+	for name := range h {
+		if !withheld(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	dst = append(dst, `{"host":`...)
+	dst = appendString(dst, host)
+	for _, name := range names {
+		dst = append(dst, ',')
+		dst = append(appendLower(dst, name), ':', '"')
+		for i, value := range h[name] {
+			if i > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = appendLatin1(dst, value)
+		}
+		dst = append(dst, '"')
+	}
+	return append(dst, '}')
+}
+
+// withheld names the headers that no step sees: what proves a caller to us, or to somebody before us. Host is told
+// apart, because net/http keeps it elsewhere.
+func withheld(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Authorization", "Proxy-Authorization", "Cookie", "Host":
+		return true
+	}
+	return false
+}
+
+// scratch is the memory in which one request is read and its event built.
+type scratch struct{ body, trigger []byte }
+
+// keepScratch is the largest memory that is kept for the next request, so that a few large bodies do not stay for ever.
+const keepScratch = 64 << 10
+
+// scratches lends scratch memory.
+type scratches struct{ pool sync.Pool }
+
+func (s *scratches) take() *scratch {
+	if used, ok := s.pool.Get().(*scratch); ok {
+		return used
+	}
+	return &scratch{}
+}
+
+func (s *scratches) give(used *scratch) {
+	if cap(used.body) <= keepScratch && cap(used.trigger) <= keepScratch {
+		s.pool.Put(used)
+	}
+}

@@ -1,0 +1,64 @@
+package ingress
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+type parameter struct{ key, value string }
+
+// appendQuery appends a query string as a JSON object: one value as a string, a repeated key as an array of strings in
+// the order they came. What is no valid escape of UTF-8 stays as it was written, so nothing is dropped.
+func appendQuery(dst []byte, raw string) []byte {
+	if raw == "" {
+		return append(dst, "{}"...)
+	}
+	parameters := parseQuery(raw)
+	slices.SortStableFunc(parameters, func(a, b parameter) int { return strings.Compare(a.key, b.key) })
+	dst = append(dst, '{')
+	for i := 0; i < len(parameters); {
+		key, next := parameters[i].key, i+1
+		for next < len(parameters) && parameters[next].key == key {
+			next++
+		}
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendString(dst, key), ':')
+		dst = appendValues(dst, parameters[i:next])
+		i = next
+	}
+	return append(dst, '}')
+}
+
+func appendValues(dst []byte, same []parameter) []byte {
+	if len(same) == 1 {
+		return appendString(dst, same[0].value)
+	}
+	for i, p := range same {
+		dst = append(dst, "[,"[min(i, 1)])
+		dst = appendString(dst, p.value)
+	}
+	return append(dst, ']')
+}
+
+func parseQuery(raw string) []parameter {
+	parameters := make([]parameter, 0, 1+strings.Count(raw, "&"))
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		key, value, _ := strings.Cut(pair, "=")
+		parameters = append(parameters, parameter{unescaped(key), unescaped(value)})
+	}
+	return parameters
+}
+
+func unescaped(s string) string {
+	if out, err := url.QueryUnescape(s); err == nil && utf8.ValidString(out) {
+		return out
+	}
+	return s
+}

@@ -1,0 +1,121 @@
+// Package api is the REST API: tokens for backends, deploys, runs and their results, users and their accounts.
+//
+// It never runs user code, never hands a credential out, and takes the project of a call from its token alone, so that
+// what is not the caller's looks like what does not exist.
+package api
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/behalf-dev/behalf/pkg/auth"
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/secret"
+	"github.com/behalf-dev/behalf/pkg/web"
+)
+
+// Config tunes the API.
+type Config struct {
+	// DefaultEnvironment is that of a call without the header x-pd-environment.
+	//
+	// Defaults to production.
+	DefaultEnvironment behalf.Environment
+	// Links says where workflows answer.
+	Links Links
+	// Proxies are the peers whose X-Forwarded-For is believed. The zero value believes nobody.
+	Proxies web.Proxies
+	// PerAddress bounds the requests of one address that carry no proof yet: for tokens, and for results by a result
+	// token.
+	//
+	// Defaults to 10 a second, 120 at once.
+	PerAddress Rate
+	// PerClient bounds the tokens that one client is given.
+	//
+	// Defaults to 5 a second, 60 at once.
+	PerClient Rate
+	// Server bounds what a client may take of the server.
+	Server web.ServerConfig
+}
+
+func (c Config) withDefaults() Config {
+	c.DefaultEnvironment = cmp.Or(c.DefaultEnvironment, behalf.Production)
+	c.PerAddress = cmp.Or(c.PerAddress, Rate{PerSecond: 10, Burst: 120})
+	c.PerClient = cmp.Or(c.PerClient, Rate{PerSecond: 5, Burst: 60})
+	return c
+}
+
+// Deps are what the API stands on.
+type Deps struct {
+	// Environments are those that this API serves.
+	Environments map[behalf.Environment]Env
+	Verifier     Verifier
+	Signer       Signer
+	Apps         Apps
+	// Load reads a folder of workflow files.
+	Load Loader
+	// Render writes a run's result as the ingress would. Nil writes it plainly.
+	Render Renderer
+	// Ready tells what speaks against serving. Nil means nothing ever does.
+	Ready      func() []string
+	Registerer prometheus.Registerer
+	Log        zerolog.Logger
+}
+
+// Verifier tells who a bearer is.
+type Verifier interface {
+	Verify(ctx context.Context, bearer secret.String) (behalf.Identity, error)
+}
+
+// Signer signs the token of an identity.
+type Signer interface {
+	Sign(id behalf.Identity) (auth.Token, error)
+}
+
+// Apps is the catalogue of services that accounts can be of.
+type Apps interface {
+	Known(app behalf.AppSlug) bool
+}
+
+// API serves the routes of Routes.
+type API struct {
+	cfg      Config
+	deps     Deps
+	deployer *Deployer
+	metrics  *metrics
+	mux      *http.ServeMux
+
+	addresses *limiter
+	clients   *limiter
+}
+
+// New makes an API.
+func New(cfg Config, deps Deps) *API {
+	cfg = cfg.withDefaults()
+	deps.Log = deps.Log.With().Str("component", "api").Logger()
+	if deps.Render == nil {
+		deps.Render = renderPlainly
+	}
+	a := &API{
+		cfg: cfg, deps: deps, mux: http.NewServeMux(),
+		deployer:  NewDeployer(cfg.Links, deps.Environments, deps.Load),
+		metrics:   newMetrics(deps.Registerer),
+		addresses: newLimiter(cfg.PerAddress),
+		clients:   newLimiter(cfg.PerClient),
+	}
+	for _, route := range a.routes() {
+		a.mux.Handle(route.Method+" "+route.Pattern, a.handler(route))
+	}
+	return a
+}
+
+// Run serves until ctx ends, and lets what is under way finish. It closes the listener.
+func (a *API) Run(ctx context.Context, ln net.Listener) error {
+	cfg := a.cfg.Server
+	cfg.Log = a.deps.Log
+	return web.Serve(ctx, ln, a, cfg)
+}

@@ -1,0 +1,40 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/behalf-dev/behalf/pkg/api"
+)
+
+func ExampleNew() {
+	server := api.New(api.Config{}, api.Deps{})
+	w := httptest.NewRecorder()
+	server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/runs", http.NoBody))
+	fmt.Println(w.Code, w.Body)
+	// Output: 401 {"error":"send Authorization: Bearer with a token","code":"unauthenticated"}
+}
+
+func ExampleRoutes() {
+	for _, route := range api.Routes() {
+		fmt.Println(strings.TrimSpace(fmt.Sprintf("%-6s %-24s %s", route.Method, route.Pattern, route.Scope)))
+	}
+	// Output:
+	// GET    /healthz
+	// GET    /readyz
+	// POST   /v1/oauth/token
+	// GET    /v1/runs/{run}/result    invoke
+	// GET    /v1/runs/{run}           manage
+	// GET    /v1/runs                 manage
+	// GET    /v1/users                connect
+	// GET    /v1/users/{user...}      connect
+	// GET    /v1/accounts             connect
+	// POST   /v1/accounts             connect
+	// GET    /v1/accounts/{account}   connect
+	// DELETE /v1/accounts/{account}   connect
+	// POST   /v1/deploy               manage
+	// GET    /v1/workflows            manage
+	// GET    /v1/workflows/{workflow} manage
+}

@@ -1,0 +1,179 @@
+package api
+
+import (
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/web"
+)
+
+// Route is one row of the API: what it is called by, and the scope that it asks for. No scope means that it needs no
+// bearer.
+type Route struct {
+	Method  string
+	Pattern string
+	Scope   behalf.Scope
+}
+
+// Routes lists every route of the API.
+func Routes() []Route {
+	var list []Route
+	for _, row := range new(API).routes() {
+		list = append(list, row.Route)
+	}
+	return list
+}
+
+// row is a route with what serves it.
+type row struct {
+	Route
+	// serve answers a caller who has the scope.
+	serve func(w http.ResponseWriter, r *http.Request, c call) error
+	// open answers in place of serve where the route asks for no scope, or where capable says that the request proves
+	// itself in another way.
+	open    web.HandlerFunc
+	capable func(r *http.Request) bool
+}
+
+// call is who calls, and where.
+type call struct {
+	behalf.Identity
+	Env
+	environment behalf.Environment
+}
+
+func (a *API) routes() []row {
+	route := func(method, pattern string, scope behalf.Scope) Route { return Route{method, pattern, scope} }
+	open := func(method, pattern string) Route { return Route{method, pattern, ""} }
+	return []row{
+		{Route: open("GET", "/healthz"), open: plain(web.Healthz())},
+		{Route: open("GET", "/readyz"), open: plain(web.Readyz(a.deps.Ready))},
+		{Route: open("POST", "/v1/oauth/token"), open: a.token},
+
+		{
+			Route: route("GET", "/v1/runs/{run}/result", behalf.ScopeInvoke), serve: a.result,
+			open: a.resultByToken, capable: hasResultToken,
+		},
+		{Route: route("GET", "/v1/runs/{run}", behalf.ScopeManage), serve: a.run},
+		{Route: route("GET", "/v1/runs", behalf.ScopeManage), serve: a.runs},
+
+		{Route: route("GET", "/v1/users", behalf.ScopeConnect), serve: a.users},
+		{Route: route("GET", "/v1/users/{user...}", behalf.ScopeConnect), serve: a.user},
+
+		{Route: route("GET", "/v1/accounts", behalf.ScopeConnect), serve: a.accounts},
+		{Route: route("POST", "/v1/accounts", behalf.ScopeConnect), serve: a.createAccount},
+		{Route: route("GET", "/v1/accounts/{account}", behalf.ScopeConnect), serve: a.account},
+		{Route: route("DELETE", "/v1/accounts/{account}", behalf.ScopeConnect), serve: a.deleteAccount},
+
+		{Route: route("POST", "/v1/deploy", behalf.ScopeManage), serve: a.deploy},
+		{Route: route("GET", "/v1/workflows", behalf.ScopeManage), serve: a.workflows},
+		{Route: route("GET", "/v1/workflows/{workflow}", behalf.ScopeManage), serve: a.workflow},
+	}
+}
+
+// ServeHTTP finds the route, and answers what has none as flatly as everything else.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rec, began := web.NewRecorder(w), time.Now()
+	matched, pattern := a.mux.Handler(r)
+	switch {
+	case untidy(r.URL.EscapedPath()): // the mux would send such a path elsewhere, and no client of ours means that
+		web.WriteError(rec, notFound("no such route"))
+	case pattern == "":
+		web.WriteError(rec, unmatched(rec.Header(), matched, r))
+	default:
+		a.mux.ServeHTTP(rec, r)
+	}
+	a.metrics.observe(pattern, r.Method, rec.Status(), time.Since(began))
+}
+
+// unmatched asks the mux's own handler which it is: another method, or another path.
+func unmatched(h http.Header, matched http.Handler, r *http.Request) error {
+	probe := &probe{header: http.Header{}}
+	matched.ServeHTTP(probe, r)
+	if probe.status != http.StatusMethodNotAllowed {
+		return notFound("no such route")
+	}
+	h.Set("Allow", probe.header.Get("Allow"))
+	return fault.New(fault.Invalid, "api.ServeHTTP", "this route has other methods").WithCode(web.CodeMethodNotAllowed)
+}
+
+// handler puts the order of checks before a route: who, where, whether they may; only then is a body read.
+func (a *API) handler(route row) http.Handler {
+	return web.Handle(a.deps.Log, func(w http.ResponseWriter, r *http.Request) error {
+		if route.Scope == "" || route.capable != nil && route.capable(r) {
+			return route.open(w, r)
+		}
+		c, err := a.authorize(r, route.Scope)
+		if err != nil {
+			return err
+		}
+		return route.serve(w, r, c)
+	})
+}
+
+func (a *API) authorize(r *http.Request, scope behalf.Scope) (call, error) {
+	bearer, err := web.Bearer(r)
+	if err != nil {
+		return call{}, err
+	}
+	id, err := a.deps.Verifier.Verify(r.Context(), bearer)
+	if err != nil {
+		return call{}, err
+	}
+	env, err := a.environment(r.Header)
+	if err != nil {
+		return call{}, err
+	}
+	if err := id.May(scope, env); err != nil {
+		return call{}, err
+	}
+	stores, ok := a.deps.Environments[env]
+	if !ok {
+		return call{}, invalid("this API does not serve " + string(env)).WithCode(string(behalf.CodeEnvironmentInvalid))
+	}
+	return call{id, stores, env}, nil
+}
+
+// environment reads the header of a call. Several of them are as wrong as one that names neither.
+func (a *API) environment(h http.Header) (behalf.Environment, error) {
+	values := h.Values("X-Pd-Environment")
+	if len(values) == 0 {
+		return a.cfg.DefaultEnvironment, nil
+	}
+	env, err := behalf.ParseEnvironment(strings.Join(values, ", "))
+	if err != nil {
+		failure := behalf.FailEnvironmentInvalid()
+		return "", invalid(failure.Message).WithCode(string(failure.Code))
+	}
+	return env, nil
+}
+
+// untidy says whether the mux would redirect this path to another.
+func untidy(escaped string) bool {
+	return escaped != "/" && path.Clean(escaped) != strings.TrimSuffix(escaped, "/")
+}
+
+func plain(h http.Handler) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}
+
+// probe takes an answer that nobody shall see.
+type probe struct {
+	header http.Header
+	status int
+}
+
+func (p *probe) Header() http.Header         { return p.header }
+func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
+func (p *probe) WriteHeader(status int)      { p.status = status }
+
+func invalid(why string) *fault.Error { return fault.New(fault.Invalid, "api", why) }
+
+func notFound(what string) *fault.Error { return fault.New(fault.NotFound, "api", what) }

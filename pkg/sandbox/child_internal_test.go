@@ -1,0 +1,218 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"github.com/behalf-dev/behalf/pkg/fault"
+)
+
+var jobA = Job{Key: Key{Project: "proj_1", Environment: "development", Version: "d_a"}, File: "a.mjs", Source: "x"}
+
+// fakePool is a pool of fake children, in the best tier of this machine.
+func fakePool(tb testing.TB, manner string, cfg Config) *Pool {
+	tb.Helper()
+	cfg = cfg.withDefaults()
+	self, err := os.Executable()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l := chooseTier(tb.Context(), cfg, command{self, []string{fakeChild, manner}}, []string{fakeChild, "trial"})
+	pool := newPool(cfg, l, nil, zerolog.Nop())
+	tb.Cleanup(func() {
+		for _, g := range pool.shut() {
+			g.close()
+		}
+		pool.drain()
+		if pool.total != 0 || pool.busy != 0 || len(pool.bound) != 0 {
+			tb.Errorf("the pool still counts %d guests, %d busy, keys %v", pool.total, pool.busy, pool.bound)
+		}
+	})
+	return pool
+}
+
+func TestAChildThatCannotBeStartedIsThePlatformsFailure(t *testing.T) {
+	t.Parallel()
+	for manner, want := range map[string]string{
+		"hang before hello":    "it said no hello in time",
+		"garbage before hello": "broke the protocol",
+		"exit before hello":    "cannot start: no such library",
+		"exit 0 silently":      "ended before its hello",
+		"wrong version":        "speaks protocol 99, not 1",
+		"result before hello":  `"result" out of order`,
+	} {
+		t.Run(manner, func(t *testing.T) {
+			t.Parallel()
+			cfg := Config{}
+			if manner == "hang before hello" {
+				cfg.StartTimeout = 300 * time.Millisecond
+			}
+			_, err := fakePool(t, manner, cfg).Do(t.Context(), jobA)
+			if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want unavailable with %q", err, want)
+			}
+		})
+	}
+}
+
+func TestAChildThatMisbehavesInARunIsKilled(t *testing.T) {
+	t.Parallel()
+	for manner, died := range map[string]string{
+		"garbage":               "broke the protocol",
+		"huge frame":            "at most 8388608 are taken",
+		"half a frame":          "ended after 1",
+		"closes descriptor 3":   "killed",
+		"exits 0 in run":        "process.exit(0)",
+		"exits 7 in run":        "process.exit(7)",
+		"kills itself":          "signal segmentation fault",
+		"answers another run":   "result of no run in flight",
+		"exports a list":        "exports are no object",
+		"says hello again":      `"hello" out of order`,
+		"floods unknown frames": "too many frames of unknown types",
+	} {
+		t.Run(manner, func(t *testing.T) {
+			t.Parallel()
+			pool := fakePool(t, manner, Config{})
+			reply, err := pool.Do(t.Context(), jobA)
+			if err != nil || !strings.Contains(reply.Died, died) || reply.Exports != nil {
+				t.Errorf("reply %+v, error %v; want it to have died with %q", reply, err, died)
+			}
+			if len(pool.idle) != 0 {
+				t.Error("it is kept")
+			}
+		})
+	}
+}
+
+func TestAChildThatSpeaksAfterItsResultIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	for _, manner := range []string{"answers twice", "logs after the result", "result before any run"} {
+		t.Run(manner, func(t *testing.T) {
+			t.Parallel()
+			pool := fakePool(t, manner, Config{})
+			reply, err := pool.Do(t.Context(), jobA)
+			if manner == "result before any run" {
+				if reply.Exports != nil {
+					t.Errorf("it was believed: %+v, %v", reply, err)
+				}
+				return
+			}
+			if err != nil || reply.Exports == nil {
+				t.Fatalf("%+v, %v", reply, err)
+			}
+			for _, g := range pool.idle {
+				<-g.over // it is found out, whether or not it is needed again
+				if g.usable() {
+					t.Error("it counts as usable")
+				}
+			}
+		})
+	}
+}
+
+func TestLogsAreBounded(t *testing.T) {
+	t.Parallel()
+	for _, manner := range []string{"floods logs", "floods empty logs"} {
+		reply, err := fakePool(t, manner, Config{}).Do(t.Context(), jobA)
+		size := 0
+		for _, l := range reply.Logs {
+			size += len(l.Text) + logCost
+		}
+		if err != nil || reply.Exports == nil || size > maxLogs || size < maxLogs/2 {
+			t.Errorf("%s: %d bytes in %d lines, error %v", manner, size, len(reply.Logs), err)
+		}
+	}
+}
+
+func TestAnUnknownTypeIsAnswered(t *testing.T) {
+	t.Parallel()
+	reply, err := fakePool(t, "speaks a newer language", Config{}).Do(t.Context(), jobA)
+	if err != nil || reply.Exports == nil {
+		t.Errorf("%+v, %v", reply, err)
+	}
+}
+
+func TestADeadlineCutsARunAndItsChild(t *testing.T) {
+	t.Parallel()
+	pool := fakePool(t, "hang in run", Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	reply, err := pool.Do(ctx, jobA)
+	if err != nil || !reply.Cut || reply.Died != "" || len(reply.Logs) != 1 || reply.Logs[0].Text != "so far" {
+		t.Errorf("%+v, %v", reply, err)
+	}
+	if len(pool.idle) != 0 {
+		t.Error("the child is kept")
+	}
+}
+
+func TestACancellationIsNoOutcome(t *testing.T) {
+	t.Parallel()
+	pool := fakePool(t, "hang in run", Config{})
+	why := errors.New("the worker leaves")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(300*time.Millisecond, func() { cancel(why) })
+	_, err := pool.Do(ctx, jobA)
+	if fault.KindOf(err) != fault.Canceled {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What a child starts dies with it: in the sandbox by the pid namespace, bare because it is found below its parent.
+func TestADetachedGrandchildDiesToo(t *testing.T) {
+	t.Parallel()
+	pool := fakePool(t, "ignores signals and forks", Config{})
+	marker := strconv.Itoa(os.Getpid())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	reply, err := pool.Do(ctx, jobA)
+	if err != nil || !reply.Cut || len(reply.Logs) != 1 {
+		t.Fatalf("%+v, %v", reply, err)
+	}
+	if pool.Tier() == Bare { // there the number it told is ours as well
+		pid, _ := strconv.Atoi(reply.Logs[0].Text)
+		if err := unix.Kill(pid, 0); err == nil && stateOf(pid) != "Z" {
+			t.Errorf("process %d is alive", pid)
+		}
+	}
+	for _, pid := range descendants(os.Getpid()) {
+		if cmdline, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline")); strings.Contains(string(cmdline), "hang before hello") && stateOf(pid) != "Z" {
+			t.Logf("another test's child %d of %s", pid, marker)
+		}
+	}
+}
+
+func stateOf(pid int) string {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return rest[:1]
+}
+
+func pidOf(tb testing.TB, pool *Pool, job Job) int {
+	tb.Helper()
+	reply, err := pool.Do(tb.Context(), job)
+	if err != nil || reply.Died != "" {
+		tb.Fatalf("%+v, %v", reply, err)
+	}
+	var exports struct{ Pid int }
+	if err := json.Unmarshal(reply.Exports, &exports); err != nil {
+		tb.Fatal(err)
+	}
+	if pool.idle == nil {
+		return exports.Pid
+	}
+	return pool.idle[len(pool.idle)-1].proc.cmd.Process.Pid
+}

@@ -1,0 +1,259 @@
+// Package sandbox runs other people's code in child processes: it starts them as locked in as the machine allows, talks
+// to them in typed, bounded frames on a descriptor of their own, and ends them with all that they started.
+//
+// It never runs two runs at once in one process, never gives a process to a second key, never reuses one after a run
+// that was cut short, and never believes what a process says. It never writes a secret to an argument, an environment,
+// a file or a log.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/behalf-dev/behalf/pkg/fault"
+)
+
+// Pool keeps warm guests: blank ones, and those bound to a key.
+type Pool struct {
+	cfg      Config
+	log      zerolog.Logger
+	launcher launcher
+	refusal  error // why there are no guests at all
+	refill   chan struct{}
+
+	mu      sync.Mutex
+	blanks  []*guest
+	idle    []idleGuest // bound, with nothing to do; the longest idle first
+	bound   map[Key]int // how many each key has, busy and idle
+	total   int         // of all keys
+	busy    int
+	closed  bool
+	changed chan struct{} // closed when a guest or a place has become free; nil while nobody waits
+}
+
+type idleGuest struct {
+	*guest
+	since time.Time
+}
+
+// New finds Node and probes what the machine allows by starting it. It never fails: where there is no Node, or an old
+// one, every Do is refused with what to type, and Refusal says so. ctx bounds the probe.
+func New(ctx context.Context, cfg Config, log zerolog.Logger) *Pool {
+	cfg = cfg.withDefaults()
+	l, err := newLauncher(ctx, cfg)
+	return newPool(cfg, l, err, log)
+}
+
+func newPool(cfg Config, l launcher, refusal error, log zerolog.Logger) *Pool {
+	p := &Pool{
+		cfg: cfg, launcher: l, refusal: refusal, log: log.With().Str("component", "sandbox").Logger(),
+		refill: make(chan struct{}, 1), bound: map[Key]int{},
+	}
+	if refusal != nil {
+		p.log.Warn().Err(refusal).Msg("node steps are refused")
+		return p
+	}
+	p.log.Info().Str("tier", string(l.tier)).Str("why", l.why).Msg("guests can be started")
+	return p
+}
+
+// Tier is how much guests are kept from the rest of the machine. Empty where there are none.
+func (p *Pool) Tier() Tier { return p.launcher.tier }
+
+// Refusal says why no guest can be started here, and what to type. Nil where guests can.
+func (p *Pool) Refusal() error { return p.refusal }
+
+// Do runs a job in a guest of its key, and waits for one where all are busy.
+//
+// The end of ctx ends the run and its guest: a deadline is Reply.Cut, a cancellation an error of kind Canceled. Every
+// other error means that the run never began, kind Unavailable.
+func (p *Pool) Do(ctx context.Context, job Job) (Reply, error) {
+	const op = "sandbox.Do"
+	if p.refusal != nil {
+		return Reply{}, p.refusal
+	}
+	g, err := p.acquire(ctx, job.Key)
+	if err != nil {
+		return Reply{}, unavailable(ctx, op, err)
+	}
+	defer p.release(g, job.Key)
+	reply, err := g.do(ctx, job)
+	if err != nil {
+		g.close()
+		return Reply{}, unavailable(ctx, op, err)
+	}
+	return reply, nil
+}
+
+func unavailable(ctx context.Context, op string, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return fault.Wrap(fault.Canceled, op, err)
+	}
+	return fault.Wrap(fault.Unavailable, op, err)
+}
+
+// acquire takes a guest of the key: the one that was busy last, else a new one, as soon as there is a place for it.
+func (p *Pool) acquire(ctx context.Context, key Key) (*guest, error) {
+	for {
+		t, err := p.take(key)
+		if err != nil {
+			return nil, err
+		}
+		for _, old := range t.evicted {
+			old.close()
+		}
+		switch {
+		case t.guest != nil:
+			return t.guest, nil
+		case t.place:
+			return p.bind(ctx, key)
+		}
+		select {
+		case <-t.changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for a free guest: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// taken is what the pool could give: a guest, or a place for one, or something to wait for.
+type taken struct {
+	guest   *guest
+	place   bool
+	changed <-chan struct{}
+	evicted []*guest // to be closed
+}
+
+func (p *Pool) take(key Key) (taken, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return taken{}, errors.New("the pool is closed")
+	}
+	var t taken
+	for i := len(p.idle) - 1; i >= 0; i-- { // the one that was busy last has the warmest caches
+		g := p.idle[i].guest
+		if g.key != key {
+			continue
+		}
+		p.idle = slices.Delete(p.idle, i, i+1)
+		if g.usable() {
+			p.busy++
+			t.guest = g
+			return t, nil
+		}
+		p.forget(key)
+		t.evicted = append(t.evicted, g)
+	}
+	if p.total >= p.cfg.Max && p.bound[key] < p.cfg.MaxPerKey && len(p.idle) > 0 {
+		old := p.idle[0].guest
+		p.idle = slices.Delete(p.idle, 0, 1)
+		p.forget(old.key)
+		t.evicted = append(t.evicted, old)
+	}
+	if p.total < p.cfg.Max && p.bound[key] < p.cfg.MaxPerKey {
+		p.total++
+		p.bound[key]++
+		p.busy++
+		t.place = true
+		return t, nil
+	}
+	t.changed = p.change()
+	return t, nil
+}
+
+// bind gives a blank guest to the key, or starts one. Where it cannot, the place is free again.
+func (p *Pool) bind(ctx context.Context, key Key) (*guest, error) {
+	g := p.takeBlank()
+	for g != nil && !g.usable() { // it died while it waited
+		g.close()
+		g = p.takeBlank()
+	}
+	if g != nil {
+		g.key = key
+		return g, nil
+	}
+	g, err := startGuest(ctx, p.launcher, p.cfg)
+	if err != nil {
+		p.free(key)
+		return nil, err
+	}
+	g.key = key
+	return g, nil
+}
+
+func (p *Pool) takeBlank() *guest {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.blanks) == 0 {
+		return nil
+	}
+	g := p.blanks[0]
+	p.blanks = slices.Delete(p.blanks, 0, 1)
+	select {
+	case p.refill <- struct{}{}:
+	default:
+	}
+	return g
+}
+
+// release takes a guest back after its run.
+func (p *Pool) release(g *guest, key Key) {
+	if g.usable() && p.keep(g) {
+		return
+	}
+	g.close()
+	p.free(key)
+}
+
+// keep puts a guest among the idle ones, unless the pool is closed.
+func (p *Pool) keep(g *guest) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.idle = append(p.idle, idleGuest{g, time.Now()})
+	p.busy--
+	p.notify()
+	return true
+}
+
+// free gives back the place of a busy guest that is no more.
+func (p *Pool) free(key Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy--
+	p.forget(key)
+	p.notify()
+}
+
+// forget gives up a place of the key. The lock is held.
+func (p *Pool) forget(key Key) {
+	p.total--
+	if p.bound[key]--; p.bound[key] == 0 {
+		delete(p.bound, key)
+	}
+}
+
+// change is closed at the next notify. The lock is held.
+func (p *Pool) change() <-chan struct{} {
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return p.changed
+}
+
+// notify wakes whoever waits. The lock is held.
+func (p *Pool) notify() {
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}

@@ -1,0 +1,102 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log" //nolint:depguard // http.Server takes no other logger
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/behalf-dev/behalf/pkg/fault"
+)
+
+// ServerConfig bounds what a client may take of a server.
+type ServerConfig struct {
+	// ReadHeaderTimeout is how long the headers of a request may take.
+	//
+	// Defaults to 5 seconds.
+	ReadHeaderTimeout time.Duration
+	// ReadTimeout is how long a whole request may take to arrive.
+	//
+	// Defaults to 15 seconds.
+	ReadTimeout time.Duration
+	// WriteTimeout is how long a request may take from the end of its headers to the end of the answer. It must be
+	// longer than the longest wait for a result.
+	//
+	// Defaults to 75 seconds.
+	WriteTimeout time.Duration
+	// IdleTimeout is how long a connection is kept for a next request.
+	//
+	// Defaults to 60 seconds.
+	IdleTimeout time.Duration
+	// MaxHeaderBytes bounds the headers of a request.
+	//
+	// Defaults to 32 KiB.
+	MaxHeaderBytes int
+	// Grace is how long requests may still work after Serve was told to stop.
+	//
+	// Defaults to 20 seconds.
+	Grace time.Duration
+	// Log takes what net/http has to complain about.
+	Log zerolog.Logger
+}
+
+func (c ServerConfig) withDefaults() ServerConfig {
+	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, 5*time.Second)
+	c.ReadTimeout = cmp.Or(c.ReadTimeout, 15*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 75*time.Second)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 60*time.Second)
+	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, 32<<10)
+	c.Grace = cmp.Or(c.Grace, 20*time.Second)
+	return c
+}
+
+// NewServer makes a server that no slow or talkative client can hold.
+func NewServer(handler http.Handler, cfg ServerConfig) *http.Server {
+	cfg = cfg.withDefaults()
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
+		ReadTimeout:       cfg.ReadTimeout,
+		WriteTimeout:      cfg.WriteTimeout,
+		IdleTimeout:       cfg.IdleTimeout,
+		// net/http adds 4 KiB of its own to what it is told.
+		MaxHeaderBytes: max(cfg.MaxHeaderBytes-4<<10, 1),
+		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: 100},
+		ErrorLog:       log.New(complaints{cfg.Log}, "", 0),
+	}
+}
+
+// Serve serves until ctx ends; then it takes no new requests, lets those under way finish within the grace period, and
+// returns nil. It closes the listener. An error means that the server fell over by itself, or that requests were cut.
+func Serve(ctx context.Context, ln net.Listener, handler http.Handler, cfg ServerConfig) error {
+	srv := NewServer(handler, cfg)
+	stopped := make(chan error, 1)
+	go func() { stopped <- srv.Serve(ln) }()
+
+	select {
+	case err := <-stopped: // it fell over by itself
+		return fault.Wrap(fault.Internal, "web.Serve", err)
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.withDefaults().Grace)
+	defer cancel()
+	err := srv.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, srv.Close())
+	}
+	<-stopped
+	return fault.Wrap(fault.Timeout, "web.Serve", err)
+}
+
+// complaints writes the lines of net/http to our log. They are about clients, so nobody needs to look.
+type complaints struct{ log zerolog.Logger }
+
+func (c complaints) Write(line []byte) (int, error) {
+	c.log.Debug().Bytes("line", line).Msg("net/http complains")
+	return len(line), nil
+}
