@@ -23,8 +23,8 @@ const Workflow behalf.WorkflowID = "p_test"
 // Environment of a test's bus.
 const Environment = behalf.Development
 
-// Layout has short times, so that redeliveries come while a test waits.
-func Layout() bus.Layout { return bus.Layout{AckWait: time.Second} }
+// Layout has short times and queues, so that redeliveries and full queues come while a test waits.
+func Layout() bus.Layout { return bus.Layout{AckWait: time.Second, MaxQueued: 600} }
 
 // Config fits Layout.
 func Config() bus.Config {
@@ -40,6 +40,28 @@ func Server(tb testing.TB) *embedded.Server {
 	}
 	tb.Cleanup(s.Close)
 	return s
+}
+
+// Listening is Server with a port, for a Proxy in front.
+func Listening(tb testing.TB) *embedded.Server {
+	tb.Helper()
+	s, err := embedded.Start(embedded.Config{Dir: tb.TempDir(), Addr: "127.0.0.1:0"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// Through connects to a listening server's environment by way of a proxy.
+func Through(tb testing.TB, p *Proxy, s *embedded.Server) *bus.Conn {
+	tb.Helper()
+	conn, err := bus.Connect(tb.Context(), bus.ConnConfig{URL: "nats://" + p.Addr(), Creds: s.Creds(Environment)}, zerolog.Nop())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(conn.Close)
+	return conn
 }
 
 // Connect connects to a server's environment.

@@ -9,7 +9,7 @@ import (
 )
 
 // encode makes a record fit: where it is too large, first the event, then the exports of its steps, then the result
-// become references, and at last the logs are cut.
+// become references, and at last logs and errors are cut.
 func (j *Journal) encode(ctx context.Context, project behalf.ProjectID, rec behalf.Record) ([]byte, error) {
 	data, err := json.Marshal(rec)
 	if err != nil {
@@ -28,7 +28,7 @@ func (j *Journal) encode(ctx context.Context, project behalf.ProjectID, rec beha
 		rec.Finish = &finish
 	}
 	for _, shrink := range []func(context.Context, behalf.ProjectID, *behalf.Record) error{
-		j.shrinkEvent, j.shrinkExports, j.shrinkResult, cutLogs,
+		j.shrinkEvent, j.shrinkExports, j.shrinkResult, cutLogs, dropLogs,
 	} {
 		if err := shrink(ctx, project, &rec); err != nil {
 			return nil, err
@@ -48,8 +48,18 @@ func (j *Journal) shrinkEvent(ctx context.Context, project behalf.ProjectID, rec
 		return nil
 	}
 	ref, err := j.objects.PutObject(ctx, project, rec.Finish.Event)
-	rec.Finish.Event, rec.Finish.EventRef = nil, &ref
-	return err
+	if err != nil {
+		return err
+	}
+	var event behalf.Event
+	rec.Finish.EventRef = &ref
+	if json.Unmarshal(rec.Finish.Event, &event) != nil {
+		rec.Finish.Event = nil
+		return nil
+	}
+	event.Trigger = nil // the rest stays: the history is listed by it
+	rec.Finish.Event, err = json.Marshal(event)
+	return fault.Wrap(fault.Internal, "journal.encode", err)
 }
 
 func (j *Journal) shrinkExports(ctx context.Context, project behalf.ProjectID, rec *behalf.Record) error {
@@ -68,7 +78,9 @@ func (j *Journal) shrinkExports(ctx context.Context, project behalf.ProjectID, r
 
 func (j *Journal) shrinkResult(ctx context.Context, project behalf.ProjectID, rec *behalf.Record) error {
 	for _, step := range stepsOf(rec) {
-		step.Response = nil // it stands in the result
+		if err := j.shrinkResponse(ctx, project, rec, step); err != nil {
+			return err
+		}
 	}
 	if rec.Finish == nil {
 		return nil
@@ -83,16 +95,52 @@ func (j *Journal) shrinkResult(ctx context.Context, project behalf.ProjectID, re
 	return err
 }
 
+// shrinkResponse drops the response where the result has it too. Of a run that goes on, it is the only copy.
+func (j *Journal) shrinkResponse(ctx context.Context, project behalf.ProjectID, rec *behalf.Record, step *behalf.StepRecord) error {
+	response := step.Response
+	step.Response = nil
+	if rec.Finish != nil || response == nil {
+		return nil
+	}
+	data, err := json.Marshal(response)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "journal.encode", err)
+	}
+	ref, err := j.objects.PutObject(ctx, project, data)
+	step.ResponseRef = &ref
+	return err
+}
+
+// dropLogs is for a run of so many steps that even cut logs are too much.
+func dropLogs(_ context.Context, _ behalf.ProjectID, rec *behalf.Record) error {
+	for _, step := range stepsOf(rec) {
+		step.Logs = nil
+		if step.Err != nil {
+			short := *step.Err
+			short.Message, short.Stack = cut(short.Message), cut(short.Stack)
+			step.Err = &short
+		}
+	}
+	return nil
+}
+
+const cutAt = 1024
+
+func cut(text string) string {
+	if len(text) <= cutAt {
+		return text
+	}
+	return text[:cutAt] + " (cut)"
+}
+
 func cutLogs(_ context.Context, _ behalf.ProjectID, rec *behalf.Record) error {
 	for _, step := range stepsOf(rec) {
 		if len(step.Logs) > 100 {
 			step.Logs = step.Logs[:100]
 		}
+		step.Logs = append([]behalf.Log(nil), step.Logs...)
 		for i := range step.Logs {
-			if text := step.Logs[i].Text; len(text) > 1024 {
-				step.Logs = append([]behalf.Log(nil), step.Logs...)
-				step.Logs[i].Text = text[:1024] + " (cut)"
-			}
+			step.Logs[i].Text = cut(step.Logs[i].Text)
 		}
 	}
 	return nil
@@ -118,6 +166,10 @@ func (j *Journal) expand(ctx context.Context, rec *behalf.Record) error {
 			return err
 		}
 		step.ExportsRef = nil
+		if err := j.unpack(ctx, step.ResponseRef, &step.Response); err != nil {
+			return err
+		}
+		step.ResponseRef = nil
 	}
 	if rec.Finish == nil {
 		return nil
@@ -125,14 +177,18 @@ func (j *Journal) expand(ctx context.Context, rec *behalf.Record) error {
 	if err := j.load(ctx, rec.Finish.EventRef, (*[]byte)(&rec.Finish.Event)); err != nil {
 		return err
 	}
-	if rec.Finish.ResultRef == nil {
+	return j.unpack(ctx, rec.Finish.ResultRef, &rec.Finish.Result)
+}
+
+func (j *Journal) unpack(ctx context.Context, ref *behalf.ObjectRef, into any) error {
+	if ref == nil {
 		return nil
 	}
 	var data []byte
-	if err := j.load(ctx, rec.Finish.ResultRef, &data); err != nil {
+	if err := j.load(ctx, ref, &data); err != nil {
 		return err
 	}
-	return fault.Wrap(fault.Internal, "journal.expand", json.Unmarshal(data, &rec.Finish.Result))
+	return fault.Wrap(fault.Internal, "journal.expand", json.Unmarshal(data, into))
 }
 
 func (j *Journal) load(ctx context.Context, ref *behalf.ObjectRef, into *[]byte) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -39,6 +40,8 @@ const (
 	maxWindow = 32_000
 	// liveWindow is how far back the journal is read for runs that are not finished.
 	liveWindow = 1_000
+	// scanTimeout is how long the server keeps what a scan needed after its last read.
+	scanTimeout = 10 * time.Second
 )
 
 // List reads the newest runs of a project from the history, and on the first page those that still run. A page may be
@@ -53,7 +56,7 @@ func (j *Journal) List(ctx context.Context, q Query) (Page, error) {
 	end := info.LastSeq
 	if q.Before != "" {
 		before, err := strconv.ParseUint(q.Before, 10, 64)
-		if err != nil {
+		if err != nil || before == 0 {
 			return Page{}, fault.New(fault.Invalid, "journal.List", "cursor must be one that a page before gave")
 		}
 		end = min(end, before-1)
@@ -99,11 +102,11 @@ func (j *Journal) finished(ctx context.Context, q Query, first, end uint64) (Pag
 	return page, nil
 }
 
-// current drops an entry of a run that has gone on since it waited, and one of another user or state.
+// current drops a wait that is over, also where another one followed it, and an entry of another user or state.
 func (j *Journal) current(ctx context.Context, q Query, e *entry) bool {
 	if e.record.Wait != nil {
 		run, err := j.Result(ctx, q.Project, "", e.record.Run)
-		if err == nil && run.State != behalf.StateWaiting {
+		if err == nil && !run.UpdatedAt.Equal(e.record.At) {
 			return false
 		}
 	}
@@ -150,7 +153,7 @@ func (j *Journal) live(ctx context.Context, q Query, known []behalf.Run) ([]beha
 	var live []behalf.Run
 	for id, e := range latest {
 		listed := slices.ContainsFunc(known, func(r behalf.Run) bool { return r.ID == id })
-		if v := j.view(e); !listed && v.State == behalf.StateRunning && q.User == "" && (q.State == "" || q.State == v.State) {
+		if v := j.view(e); !listed && v.State == behalf.StateRunning && (q.User == "" || q.User == v.User) && (q.State == "" || q.State == v.State) {
 			live = append(live, v)
 		}
 	}
@@ -172,6 +175,7 @@ func (j *Journal) scan(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 	if cfg.FilterSubjects[0][:4] == "run." {
 		stream = subject.Runs(j.env)
 	}
+	cfg.InactiveThreshold = scanTimeout // the last one of a scan is left to the server to remove
 	consumer, err := j.js.OrderedConsumer(ctx, stream, cfg)
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, "journal.scan", err)

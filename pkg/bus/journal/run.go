@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -34,6 +35,7 @@ type Run struct {
 	stream  string
 	prefix  subject.Prefix
 	user    string
+	timer   uint64 // the sequence of the fired timer that brought the run back
 	last    uint64 // the sequence of this worker's own last record, or of the one it took over from
 }
 
@@ -67,6 +69,9 @@ type Opening struct {
 	// Resume is the run's own state where a timer brings it back, and Token the wait record that it ends.
 	Resume *Suspended
 	Token  uint64
+	// TimerSeq is the sequence of the timer's own message, which tells its redelivery from a second timer of the same
+	// wait. Zero where it is not known.
+	TimerSeq uint64
 }
 
 // Open takes hold of a run. What was not seen before runs at once, with no read and no claim; everything else reads
@@ -89,7 +94,7 @@ func (j *Journal) Open(ctx context.Context, o Opening) (*Run, error) {
 		return nil, err
 	}
 	r.last = last.seq
-	if r.standing(o, last); r.Standing != Ready {
+	if r.standing(o, last); r.Standing == Finished || r.Standing == Elsewhere {
 		return r, nil
 	}
 	return r, r.resume(ctx, o, last)
@@ -103,7 +108,7 @@ func (j *Journal) hold(o Opening) (*Run, error) {
 	}
 	return &Run{
 		Event: e, EventSeq: o.EventSeq, Raw: o.Raw, Attempt: 1, journal: j, worker: o.Worker,
-		stream: subject.JournalOf(j.env, e.Run), prefix: prefix, user: e.User.Hash(),
+		stream: subject.JournalOf(j.env, e.Run), prefix: prefix, user: e.User.Hash(), timer: o.TimerSeq,
 	}, nil
 }
 
@@ -125,65 +130,84 @@ func (r *Run) standing(o Opening, last entry) {
 	switch {
 	case rec.Finish != nil:
 		r.Standing, r.Result = Finished, rec.Finish.Result
-	case o.Resume != nil && last.seq != o.Token:
-		r.Standing = Elsewhere // somebody went on already; or a later wait has a timer of its own
 	case o.Resume == nil && rec.EventSeq != 0 && rec.EventSeq != o.EventSeq:
 		r.Standing = Elsewhere
-	case o.Resume == nil && rec.Wait != nil:
-		r.Standing, r.Wait, r.Attempt = Waiting, *rec.Wait, rec.Attempt
+	case o.Resume != nil && last.seq < o.Token:
+		r.Standing = Elsewhere // no token of this run
+	case o.Resume != nil && last.seq != o.Token && rec.TimerSeq != 0 && o.TimerSeq != 0 && rec.TimerSeq != o.TimerSeq && rec.Wait == nil:
+		r.Standing = Elsewhere // a second timer of the same wait
+	case rec.Wait != nil && (o.Resume == nil || last.seq != o.Token):
+		r.Standing, r.Wait = Waiting, *rec.Wait
 	}
 }
 
 // resume reads what is done, and claims the rest.
+//
+// A timer's message brings back the run that it ends the wait of: at its first delivery the wait record is the run's
+// last; at a later one there are the records of its own attempts, which died. Where a later wait stands between, that
+// wait's timer owns the run.
 func (r *Run) resume(ctx context.Context, o Opening, last entry) error {
+	from, productive := uint64(1), 0
 	if o.Resume != nil {
 		r.restore(o.Resume)
-		return r.begin(ctx)
+		from, productive = o.Token+1, o.Resume.Attempt
 	}
-	barren, err := r.replay(ctx, last)
+	past, err := r.replay(ctx, from, last)
 	if err != nil {
 		return err
 	}
-	r.Attempt = last.record.Attempt + 1
-	if barren >= r.journal.cfg.MaxAttempts {
-		r.Standing = Lost
+	switch productive = max(productive, past.productive); {
+	case r.Standing == Waiting:
+		r.Attempt, r.Wait = last.record.Attempt, *last.record.Wait
+		return nil
+	case past.waited:
+		r.Standing = Elsewhere
+		return nil
+	case last.record.Attempt-productive >= r.journal.cfg.MaxAttempts:
+		r.Attempt, r.Standing = last.record.Attempt, Lost
 		return nil
 	}
+	r.Attempt = last.record.Attempt + 1
 	return r.begin(ctx)
 }
 
-// replay reads the records of the run up to the last and counts the attempts since one of them left a step or a wait.
-func (r *Run) replay(ctx context.Context, last entry) (int, error) {
-	barren := 0
-	for seq := uint64(1); seq <= last.seq; seq++ {
+// past is what the records of a run tell of its attempts.
+type past struct {
+	productive int // the last attempt that left a step or a wait
+	waited     bool
+}
+
+// replay reads the records of the run from a sequence up to the last, and takes over the steps that are done.
+func (r *Run) replay(ctx context.Context, from uint64, last entry) (past, error) {
+	var p past
+	for seq := from; seq <= last.seq; seq++ {
 		e, err := r.journal.next(ctx, r.stream, r.prefix.Filter(), seq)
 		if fault.Is(err, fault.NotFound) {
 			break
 		}
 		if err != nil {
-			return 0, err
+			return p, err
 		}
 		if e.seq > last.seq {
 			break
 		}
 		seq = e.seq
-		if e.record.Kind == behalf.RecordStep {
-			if err := r.journal.expand(ctx, &e.record); err != nil {
-				return 0, err
-			}
-			r.Steps = append(r.Steps, *e.record.Step)
+		if e.record.Kind == behalf.RecordStep || e.record.Kind == behalf.RecordWait {
+			p.productive, p.waited = e.record.Attempt, p.waited || e.record.Kind == behalf.RecordWait
 		}
-		if e.record.Kind == behalf.RecordBegin {
-			barren++
-		} else {
-			barren = 0
+		if e.record.Kind != behalf.RecordStep {
+			continue
 		}
+		if err := r.journal.expand(ctx, &e.record); err != nil {
+			return p, err
+		}
+		r.Steps, r.Retries = append(r.Steps, *e.record.Step), 0
 	}
-	return barren, nil
+	return p, nil
 }
 
 func (r *Run) restore(s *Suspended) {
-	r.Event, r.EventSeq, r.Raw, r.Steps = s.Event, s.EventSeq, s.Raw, s.Steps
+	r.Event, r.EventSeq, r.Raw, r.Steps = s.Event, s.EventSeq, s.Raw, slices.Clip(s.Steps)
 	r.Attempt, r.Retries, r.Wait = s.Attempt+1, s.Wait.Retries, s.Wait
 	r.user = s.Event.User.Hash()
 }
@@ -230,7 +254,10 @@ func (r *Run) Token() uint64 { return r.last }
 
 func (r *Run) write(ctx context.Context, rec behalf.Record) error {
 	rec.V, rec.Run, rec.Attempt, rec.Worker = behalf.FormatVersion, r.Event.Run, r.Attempt, r.worker
-	rec.At, rec.EventSeq = time.Now().UTC(), r.EventSeq
+	rec.At, rec.EventSeq, rec.TimerSeq = time.Now().UTC(), r.EventSeq, r.timer
+	if rec.Finish == nil {
+		rec.User, rec.Version = r.Event.User, r.Event.Version
+	}
 	data, err := r.journal.encode(ctx, r.Event.Project, rec)
 	if err != nil {
 		return err

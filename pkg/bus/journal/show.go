@@ -125,7 +125,7 @@ func (j *Journal) view(e entry) behalf.Run {
 	rec := e.record
 	v := behalf.Run{
 		ID: rec.Run, Environment: j.env, Attempts: rec.Attempt, UpdatedAt: rec.At, StartedAt: startOf(rec.Run, rec.At),
-		State: behalf.StateRunning, Wait: rec.Wait,
+		State: behalf.StateRunning, Wait: rec.Wait, User: rec.User, Version: rec.Version,
 	}
 	v.Project, v.Workflow = subject.OwnerOf(e.subject)
 	if rec.Wait != nil {

@@ -38,16 +38,15 @@ func Environment(ctx context.Context, conn *bus.Conn, env behalf.Environment, la
 	return nil
 }
 
-// Projects is where the projects of an environment are kept.
-type Projects interface {
-	PutProject(ctx context.Context, p behalf.Project) error
-}
-
 // Project makes a project's consumers, and only then the project: whoever sees it can take its events. It may be
-// repeated at will.
-func Project(ctx context.Context, conn *bus.Conn, env behalf.Environment, projects Projects, id behalf.ProjectID, layout bus.Layout) error {
+// repeated at will. Errors: Invalid, Unavailable.
+func Project(ctx context.Context, conn *bus.Conn, projects *store.Store, env behalf.Environment, id behalf.ProjectID, layout bus.Layout) error {
 	if err := bus.ProvisionProject(ctx, conn, env, id, layout); err != nil {
 		return err
 	}
-	return projects.PutProject(ctx, behalf.Project{V: behalf.FormatVersion, ID: id, CreatedAt: time.Now().UTC()})
+	_, err := projects.PutProject(ctx, store.Project{ID: id, CreatedAt: time.Now().UTC()}, 0)
+	if fault.Is(err, fault.Conflict) {
+		return nil // it is there already
+	}
+	return err
 }

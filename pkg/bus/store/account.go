@@ -56,7 +56,7 @@ func (s *Store) PutAccount(ctx context.Context, a behalf.Account, revision uint6
 	if err := checkWhole(a); err != nil {
 		return 0, err
 	}
-	if !a.Own() {
+	if !a.Own() && revision == 0 {
 		if _, err := s.EnsureUser(ctx, a.Project, a.User); err != nil {
 			return 0, err
 		}
@@ -132,4 +132,3 @@ func checkOwner(project behalf.ProjectID, user behalf.ExternalUserID) error {
 	_, err := behalf.ParseProjectID(string(project))
 	return err
 }
-

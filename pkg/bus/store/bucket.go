@@ -29,8 +29,8 @@ type entry struct {
 	deleted  bool
 }
 
-func (b *bucket) stream() string             { return "KV_" + b.name }
-func (b *bucket) subject(key string) string  { return "$KV." + b.name + "." + key }
+func (b *bucket) stream() string              { return "KV_" + b.name }
+func (b *bucket) subject(key string) string   { return "$KV." + b.name + "." + key }
 func (b *bucket) keyOf(subject string) string { return strings.TrimPrefix(subject, b.subject("")) }
 
 // last reads the last entry of a key, or of all keys that a pattern matches. Errors: NotFound, Unavailable.
@@ -123,9 +123,9 @@ func (b *bucket) put(ctx context.Context, key string, value []byte, revision uin
 // delete leaves a marker that ends by itself. Errors: Conflict, Unavailable.
 func (b *bucket) delete(ctx context.Context, key string, revision uint64) (uint64, error) {
 	return b.write(ctx, key, nil, nats.Header{
-		"KV-Operation":           {"PURGE"},
-		jetstream.MsgRollup:      {jetstream.MsgRollupSubject},
-		jetstream.MsgTTLHeader:   {b.keepMarkers.String()},
+		"KV-Operation":         {"PURGE"},
+		jetstream.MsgRollup:    {jetstream.MsgRollupSubject},
+		jetstream.MsgTTLHeader: {b.keepMarkers.String()},
 	}, revision)
 }
 

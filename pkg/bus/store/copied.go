@@ -62,13 +62,12 @@ func newCopied[T any](what string, b *bucket, cfg Config, log zerolog.Logger, de
 
 // find answers from memory, else from the leader. Errors: NotFound, Exhausted (too many misses), Unavailable.
 func (c *copied[T]) find(ctx context.Context, key string) (T, error) {
-	value, known, missed := c.recall(key)
-	switch {
-	case known:
+	switch value, memory := c.recall(key); memory {
+	case knownToBe:
 		return value, nil
-	case missed:
-		var none T
-		return none, c.noSuch(nil)
+	case knownNotToBe:
+		return value, c.noSuch(nil)
+	case unknown: // the leader knows
 	}
 	return share(ctx, &c.flight, key, func(ctx context.Context) (T, error) {
 		if !c.limiter.Allow() {
@@ -134,14 +133,26 @@ func (c *copied[T]) noSuch(cause error) error {
 	return fault.New(fault.NotFound, "store.find", "no such "+c.what).Because(cause)
 }
 
-func (c *copied[T]) recall(key string) (value T, known, missed bool) { //nolint:revive // two answers to one question
+// memory is what a copy can say of a key by itself.
+type memory uint8
+
+const (
+	unknown memory = iota
+	knownToBe
+	knownNotToBe
+)
+
+func (c *copied[T]) recall(key string) (T, memory) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if h, ok := c.held[key]; ok {
-		return h.Value, true, false
+		return h.Value, knownToBe
 	}
-	until, ok := c.missed[key]
-	return value, false, ok && time.Now().Before(until)
+	var none T
+	if until, ok := c.missed[key]; ok && time.Now().Before(until) {
+		return none, knownNotToBe
+	}
+	return none, unknown
 }
 
 func (c *copied[T]) miss(key string) {

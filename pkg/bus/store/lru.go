@@ -57,5 +57,5 @@ func (l *lru[T]) empty() {
 }
 
 func item[T any](e *list.Element) *lruItem[T] {
-	return e.Value.(*lruItem[T]) //nolint:errcheck,forcetypeassert // nothing else is ever put into the list
+	return e.Value.(*lruItem[T]) // nothing else is ever put into the list
 }

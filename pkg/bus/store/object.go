@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,6 +26,9 @@ type objects struct {
 	store  jetstream.ObjectStore
 	memory *remembered[[]byte]
 }
+
+// objectTimeout is how long one object may take to come or go.
+const objectTimeout = 15 * time.Second
 
 func openObjects(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, env behalf.Environment, cfg Config) (*objects, error) {
 	name := subject.Objects(env)
@@ -57,7 +61,9 @@ func (s *Store) PutObject(ctx context.Context, project behalf.ProjectID, content
 	case there:
 		return ref, nil
 	}
-	if _, err := s.objects.store.Put(ctx, jetstream.ObjectMeta{Name: string(ref.Object)}, bytes.NewReader(content)); err != nil {
+	inner, cancel := context.WithTimeout(ctx, objectTimeout)
+	defer cancel()
+	if _, err := s.objects.store.Put(inner, jetstream.ObjectMeta{Name: string(ref.Object)}, bytes.NewReader(content)); err != nil {
 		return behalf.ObjectRef{}, failed(ctx, "store.PutObject", err)
 	}
 	return ref, nil
@@ -72,7 +78,9 @@ func (s *Store) Object(ctx context.Context, ref behalf.ObjectRef) ([]byte, error
 }
 
 func (o *objects) read(ctx context.Context, ref behalf.ObjectRef) ([]byte, error) {
-	content, err := o.store.GetBytes(ctx, string(ref.Object))
+	inner, cancel := context.WithTimeout(ctx, objectTimeout)
+	defer cancel()
+	content, err := o.store.GetBytes(inner, string(ref.Object))
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, o.notFound(ctx, ref.Object, err)
 	}

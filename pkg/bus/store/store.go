@@ -137,7 +137,7 @@ func (s *Store) watched(definitions, clients, users *bucket, log zerolog.Logger)
 	}
 }
 
-// Run keeps the copies until ctx ends. It is called once.
+// Run keeps the copies until ctx ends, which is no error. It is called once.
 func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	var filled sync.WaitGroup

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -16,6 +17,7 @@ type people struct {
 	bucket   *bucket
 	users    *remembered[behalf.ExternalUser]
 	accounts *remembered[[]behalf.Account] // by subject.AccountsOf
+	fill     atomic.Uint64
 }
 
 func newPeople(b *bucket, cfg Config) *people {
@@ -27,15 +29,23 @@ func newPeople(b *bucket, cfg Config) *people {
 	}
 }
 
-func (p *people) begin() uint64 { return 0 }
+func (p *people) begin() uint64 {
+	p.distrust()
+	return p.fill.Load()
+}
 
 func (p *people) apply(_ uint64, e entry) { p.forget(e.key) }
 
-func (p *people) filled(uint64) { p.empty(true) }
+// filled empties again, because what was read before the watch stood may have changed unheard.
+func (p *people) filled(fill uint64) { p.empty(fill == p.fill.Load()) }
 
-func (p *people) distrust() { p.empty(false) }
+// distrust also takes its trust from a watch that is just being made.
+func (p *people) distrust() {
+	p.fill.Add(1)
+	p.empty(false)
+}
 
-func (p *people) end() { p.empty(false) }
+func (p *people) end() { p.distrust() }
 
 func (p *people) empty(trusted bool) {
 	p.users.empty(trusted)
@@ -73,7 +83,10 @@ func (p *people) user(ctx context.Context, project behalf.ProjectID, user behalf
 
 // EnsureUser finds an external user, or makes it. Errors: Invalid, Unavailable.
 func (s *Store) EnsureUser(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error) {
-	found, err := s.User(ctx, project, user)
+	if err := checkUser(project, user); err != nil {
+		return behalf.ExternalUser{}, err
+	}
+	found, err := s.people.user(ctx, project, user)
 	if !fault.Is(err, fault.NotFound) {
 		return found, err
 	}
@@ -106,11 +119,12 @@ func (s *Store) Users(ctx context.Context, project behalf.ProjectID, after uint6
 	}
 	var page UserPage
 	var failure error
+	more := false
 	err := s.people.bucket.walk(ctx, "user."+string(project)+".*", after+1, func(e entry) bool {
 		if e.deleted {
 			return true
 		}
-		if len(page.Users) == limit { // there is one more
+		if more = len(page.Users) == limit; more {
 			return false
 		}
 		var user behalf.ExternalUser
@@ -125,6 +139,8 @@ func (s *Store) Users(ctx context.Context, project behalf.ProjectID, after uint6
 		return UserPage{}, err
 	case failure != nil:
 		return UserPage{}, failure
+	case !more:
+		page.Next = 0
 	}
 	return page, nil
 }

@@ -73,6 +73,7 @@ func (w *watch) run(ctx context.Context, filled func()) error {
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
+		w.sink.distrust()
 		w.log.Warn().Err(err).Msg("watch lost; it will be made anew")
 		if time.Since(began) > maxPause {
 			pause = minPause
@@ -84,7 +85,7 @@ func (w *watch) run(ctx context.Context, filled func()) error {
 		}
 		pause = min(2*pause, maxPause)
 	}
-	return ctx.Err()
+	return nil
 }
 
 const (
@@ -113,6 +114,9 @@ func (w *watch) once(ctx context.Context, filled func()) error {
 	defer func() { _ = sub.Unsubscribe() }() // an error means that it is closed already
 	lost := make(chan struct{})
 	sub.SetClosedHandler(func(string) { close(lost) })
+	if !sub.IsValid() { // closed before anybody listened
+		return errLost
+	}
 	select {
 	case <-ctx.Done():
 		return nil
@@ -199,4 +203,3 @@ func (f *fill) finish() {
 	f.watch.sink.filled(f.number)
 	f.done()
 }
-

@@ -1,0 +1,229 @@
+package bustest
+
+import (
+	"encoding/json"
+	"sync"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus/journal"
+	"github.com/behalf-dev/behalf/pkg/fault"
+)
+
+// One run, and those who believe in it.
+
+func encode(e behalf.Event) ([]byte, error) { return json.Marshal(e) }
+
+func (l *ledger) firstRun() {
+	l.t.Helper()
+	e := l.event()
+	run := l.first(e)
+	if run.Attempt != 1 || l.kept(e) != 0 {
+		l.t.Fatalf("attempt %d, %d records", run.Attempt, l.kept(e))
+	}
+	l.finish(run, "only")
+	if run.Standing != journal.Finished || l.kept(e) != 1 {
+		l.t.Fatalf("standing %d, %d records", run.Standing, l.kept(e))
+	}
+	again := l.again(e, "B", journal.Finished)
+	if again.Result.Response == nil || again.Result.Response.Text != "done by "+string(e.Run) {
+		l.t.Fatalf("the result is %+v", again.Result)
+	}
+	if l.kept(e) != 1 {
+		l.t.Fatal("looking at a finished run wrote a record")
+	}
+}
+
+func (l *ledger) secondAttempt() {
+	l.t.Helper()
+	for what, c := range map[string]struct {
+		redelivered bool
+		attempt     int
+	}{"below the horizon": {false, 1}, "delivered before": {true, 2}} {
+		e := l.event()
+		o := l.opening(e, "B")
+		o.Seen, o.Redelivered = true, c.redelivered
+		run := l.opened(o, journal.Ready)
+		if run.Attempt != c.attempt || l.kept(e) != 1 {
+			l.t.Fatalf("%s: attempt %d, %d records", what, run.Attempt, l.kept(e))
+		}
+		l.finish(run, "only")
+	}
+}
+
+func (l *ledger) goesOn() {
+	l.t.Helper()
+	e := l.event()
+	a := l.first(e)
+	l.record(a, "one")
+	l.record(a, "two")
+	b := l.again(e, "B", journal.Ready)
+	l.paths(b.Steps, "one", "two")
+	if b.Attempt != 2 || string(b.Steps[1].Exports) != `{"$return_value":"two"}` {
+		l.t.Fatalf("attempt %d, steps %+v", b.Attempt, b.Steps)
+	}
+	l.record(b, "three")
+	c := l.again(e, "C", journal.Ready)
+	l.paths(c.Steps, "one", "two", "three")
+	l.finish(c, "four")
+	shown, err := l.journal.Show(l.t.Context(), l.project, e.Run)
+	l.must(err)
+	l.paths(shown.Steps, "one", "two", "three", "four")
+	if shown.Attempts != 3 {
+		l.t.Fatalf("%d attempts", shown.Attempts)
+	}
+}
+
+func (l *ledger) wakesBefore() {
+	l.t.Helper()
+	e := l.event()
+	a := l.first(e)
+	l.finish(a, "only") // B is on its way, and has not begun
+	l.again(e, "B", journal.Finished)
+}
+
+func (l *ledger) wakesBetween() {
+	l.t.Helper()
+	e := l.event()
+	a := l.first(e)
+	b := l.again(e, "B", journal.Ready)
+	l.fenced(a.Finish(l.t.Context(), nil, ok(a)))
+	l.finish(b, "only")
+
+	e = l.event() // and with a record of A's own before
+	a = l.first(e)
+	l.record(a, "one")
+	b = l.again(e, "B", journal.Ready)
+	l.fenced(a.Record(l.t.Context(), step("two", `{}`)))
+	l.record(b, "two")
+	l.fenced(a.Pause(l.t.Context(), nil, behalf.Wait{Reason: behalf.WaitRetry}))
+	l.finish(b, "three")
+	if n := l.kept(e); n != 4 {
+		l.t.Fatalf("%d records", n)
+	}
+}
+
+func (l *ledger) wakesAfter() {
+	l.t.Helper()
+	e := l.event()
+	a := l.first(e)
+	l.finish(l.again(e, "B", journal.Ready), "only")
+	l.fenced(a.Finish(l.t.Context(), nil, ok(a)))
+	shown, err := l.journal.Show(l.t.Context(), l.project, e.Run)
+	l.must(err)
+	if shown.Attempts != 2 {
+		l.t.Fatalf("the record is attempt %d's", shown.Attempts)
+	}
+}
+
+// races lets two workers write each of 200 runs' first record at the same time, from two connections.
+func (l *ledger) races() {
+	l.t.Helper()
+	other := newLedger(l.t, l.open)
+	for range 200 {
+		e := l.event()
+		a, b := l.first(e), other.opened(other.opening(e, "B"), journal.Ready)
+		var errA, errB error
+		var both sync.WaitGroup
+		both.Go(func() { errA = a.Finish(l.t.Context(), nil, ok(a)) })
+		both.Go(func() { errB = b.Finish(l.t.Context(), nil, ok(b)) })
+		both.Wait()
+		if errA == nil {
+			errA, errB = errB, errA
+		}
+		l.must(errB)
+		l.fenced(errA)
+		if n := l.kept(e); n != 1 {
+			l.t.Fatalf("%d records", n)
+		}
+	}
+}
+
+func (l *ledger) anotherEvent() {
+	l.t.Helper()
+	e := l.event()
+	run := l.first(e)
+	l.record(run, "one")
+	o := l.opening(e, "B")
+	o.Seen, o.EventSeq = true, eventSeq+1
+	l.opened(o, journal.Elsewhere)
+	l.finish(run, "two")
+	l.opened(o, journal.Finished) // its answer is the run's
+}
+
+func (l *ledger) keyed() {
+	l.t.Helper()
+	e := l.event()
+	e.Run = behalf.KeyedRunID(string(l.project), "key")
+	run := l.first(e)
+	if l.kept(e) != 1 { // claimed, although it was not seen before
+		l.t.Fatalf("%d records", l.kept(e))
+	}
+	l.finish(run, "only")
+	l.opened(l.opening(e, "B"), journal.Finished)
+}
+
+func (l *ledger) noShape() {
+	l.t.Helper()
+	for _, change := range []func(*behalf.Event){
+		func(e *behalf.Event) { e.Run = "run_1" },
+		func(e *behalf.Event) { e.Run = "" },
+		func(e *behalf.Event) { e.Project = "proj_>" },
+		func(e *behalf.Event) { e.Workflow = "p_*" },
+	} {
+		e := l.event()
+		change(&e)
+		_, err := l.journal.Open(l.t.Context(), l.opening(e, "A"))
+		l.kind(err, fault.Invalid)
+		_, err = l.journal.Result(l.t.Context(), e.Project, e.Workflow, e.Run)
+		l.kind(err, fault.Invalid)
+	}
+}
+
+func (l *ledger) barren() {
+	l.t.Helper()
+	e := l.event()
+	l.first(e) // the first attempt, which leaves nothing
+	for attempt := 2; attempt <= 5; attempt++ {
+		if run := l.again(e, "B", journal.Ready); run.Attempt != attempt {
+			l.t.Fatalf("attempt %d, want %d", run.Attempt, attempt)
+		}
+	}
+	lost := l.again(e, "B", journal.Lost)
+	l.must(lost.Finish(l.t.Context(), nil, behalf.Result{V: 1, Run: e.Run, State: behalf.StateFailed, Failure: behalf.FailPlatform(e.Run)}))
+	l.again(e, "B", journal.Finished)
+
+	e = l.event() // a step in between starts the count anew
+	l.first(e)
+	for range 3 {
+		l.again(e, "B", journal.Ready)
+	}
+	l.record(l.again(e, "B", journal.Ready), "one") // the fifth
+	for range 5 {
+		l.again(e, "B", journal.Ready)
+	}
+	l.again(e, "B", journal.Lost)
+
+	e = l.event() // and so for a timer's message whose workers die
+	a := l.first(e)
+	state := l.pause(a, behalf.WaitDelay)
+	for range 5 {
+		l.woken(state, a.Token(), 1, journal.Ready)
+	}
+	l.woken(state, a.Token(), 1, journal.Lost)
+}
+
+func (l *ledger) evicted() {
+	l.t.Helper()
+	e := l.event()
+	run := l.first(e)
+	l.record(run, "one")
+	l.forget(e)
+	err := run.Record(l.t.Context(), step("two", `{}`))
+	l.kind(err, fault.Conflict)
+	if code := fault.CodeOf(err); code != journal.CodeEvicted {
+		l.t.Fatalf("the code is %s", code)
+	}
+	if n := l.kept(e); n != 0 {
+		l.t.Fatalf("%d records", n)
+	}
+}

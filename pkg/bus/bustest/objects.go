@@ -1,0 +1,40 @@
+package bustest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+)
+
+// Objects is an object store in memory.
+type Objects struct {
+	mu   sync.Mutex
+	kept map[behalf.ObjectID][]byte
+}
+
+// PutObject keeps content. Errors: none.
+func (o *Objects) PutObject(_ context.Context, project behalf.ProjectID, content []byte) (behalf.ObjectRef, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.kept == nil {
+		o.kept = map[behalf.ObjectID][]byte{}
+	}
+	id, sum := behalf.NewObjectID(project, content), sha256.Sum256(content)
+	o.kept[id] = append([]byte(nil), content...)
+	return behalf.ObjectRef{Object: id, SHA256: hex.EncodeToString(sum[:]), Size: len(content)}, nil
+}
+
+// Object reads what was kept. Errors: NotFound.
+func (o *Objects) Object(_ context.Context, ref behalf.ObjectRef) ([]byte, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	content, ok := o.kept[ref.Object]
+	if !ok {
+		return nil, fault.New(fault.NotFound, "bustest.Object", "no such object")
+	}
+	return append([]byte(nil), content...), nil
+}

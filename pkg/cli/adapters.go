@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/behalf-dev/behalf/pkg/api"
+	"github.com/behalf-dev/behalf/pkg/app"
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/bus/journal"
+	"github.com/behalf-dev/behalf/pkg/bus/store"
+	"github.com/behalf-dev/behalf/pkg/credential"
+	"github.com/behalf-dev/behalf/pkg/deploy"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/secret"
+	"github.com/behalf-dev/behalf/worker"
+)
+
+// The parts meet here, each by the interface that its consumer declared.
+
+// publisher is the bus as the ingress asks for it.
+type publisher struct{ *bus.Bus }
+
+func (p publisher) Publish(ctx context.Context, e behalf.Event, reply string) error {
+	_, err := p.Bus.Publish(ctx, e, reply)
+	return err
+}
+
+// stepAuth is the credential store as the worker asks for it.
+type stepAuth struct {
+	env         behalf.Environment
+	credentials credential.Store
+	apps        app.Catalog
+}
+
+func (s stepAuth) Auth(ctx context.Context, account behalf.Account) (worker.Auth, error) {
+	known, ok := s.apps.App(account.App)
+	if !ok {
+		return worker.Auth{}, fault.Newf(fault.NotFound, "cli.auth", "no app is called %s", account.App)
+	}
+	found, _, err := s.credentials.Get(ctx, credential.PathOf(s.env, account))
+	if err != nil {
+		return worker.Auth{}, err
+	}
+	auth := worker.Auth{Fields: known.StepAuth(found.Fields)}
+	for _, value := range found.Fields {
+		auth.Secrets = append(auth.Secrets, value)
+	}
+	return auth, nil
+}
+
+// accountSecrets is the credential store as the API asks for it: it writes and deletes, and never reads.
+type accountSecrets struct {
+	env         behalf.Environment
+	credentials credential.Store
+}
+
+func (s accountSecrets) PutCredential(ctx context.Context, account behalf.Account, given secret.String) error {
+	parsed, err := credential.Parse([]byte(given.Reveal()))
+	if err != nil {
+		return err
+	}
+	_, err = s.credentials.Put(ctx, credential.PathOf(s.env, account), parsed, 0)
+	return err
+}
+
+func (s accountSecrets) DeleteCredential(ctx context.Context, account behalf.Account) error {
+	err := s.credentials.Delete(ctx, credential.PathOf(s.env, account))
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// runs is the journal as the API asks for it.
+type runs struct{ *journal.Journal }
+
+func (r runs) List(ctx context.Context, q api.RunQuery) (api.RunPage, error) {
+	page, err := r.Journal.List(ctx, journal.Query{
+		Project: q.Project, Workflow: q.Workflow, State: q.State, User: q.User, Limit: q.Limit, Before: q.After,
+	})
+	return api.RunPage{Runs: page.Runs, Cursor: page.Cursor}, err
+}
+
+// loader reads workflow files as the API asks for it.
+func loader(apps app.Catalog) api.Loader {
+	return func(project behalf.ProjectID, folder string, files map[string][]byte) (api.Loaded, error) {
+		l, err := deploy.Load(project, folder, files, apps)
+		return api.Loaded{Version: l.Version, Sources: l.Sources}, err
+	}
+}
+
+// records is the store as the API asks for it.
+type records struct{ *store.Store }
+
+func (r records) Workflow(ctx context.Context, project behalf.ProjectID, id behalf.WorkflowID) (behalf.Workflow, uint64, error) {
+	found, err := r.WorkflowFromLeader(ctx, project, id)
+	return found.Value, found.Revision, err
+}
+
+func (r records) Endpoint(ctx context.Context, id behalf.EndpointID) (behalf.Endpoint, error) {
+	found, err := r.EndpointFromLeader(ctx, id)
+	return found.Value, err
+}
+
+func (r records) PutEndpoint(ctx context.Context, e behalf.Endpoint) error {
+	current, err := r.EndpointFromLeader(ctx, e.ID)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	_, err = r.Store.PutEndpoint(ctx, e, current.Revision)
+	return err
+}
+
+func (r records) Users(ctx context.Context, project behalf.ProjectID, after behalf.ExternalUserID, limit int) ([]behalf.ExternalUser, error) {
+	page, err := r.Store.Users(ctx, project, 0, limit)
+	return page.Users, err
+}
+
+func (r records) FindAccount(ctx context.Context, project behalf.ProjectID, id behalf.AccountID) (behalf.Account, error) {
+	found, err := r.Store.FindAccount(ctx, project, id)
+	return found.Value, err
+}
+
+func (r records) PutAccount(ctx context.Context, account behalf.Account) error {
+	_, err := r.Store.PutAccount(ctx, account, 0)
+	return err
+}
+
+func (r records) DeleteAccount(ctx context.Context, account behalf.Account) error {
+	return r.Store.DeleteAccount(ctx, account.Project, account.ID)
+}
+
+// Accounts are read from the leader: what was made a moment ago is in the list.
+func (r records) Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error) {
+	return r.AccountsFromLeader(ctx, project, user)
+}

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/behalf-dev/behalf/configs"
+	"github.com/behalf-dev/behalf/pkg/api"
+	"github.com/behalf-dev/behalf/pkg/app"
+	"github.com/behalf-dev/behalf/pkg/bus"
+)
+
+func newAPI(w world) *cobra.Command {
+	var credentials credentialFlags
+	cmd := &cobra.Command{
+		Use: "api", Short: "Serve the REST API: tokens, deploys, runs, users, accounts", Args: cobra.NoArgs,
+		Long: "API serves at BEHALF_ADDR (127.0.0.1:8090). It alone signs tokens, and it runs no code of users.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return over(serveAPI(cmd.Context(), w, credentials)) },
+	}
+	credentials.add(cmd, w)
+	return cmd
+}
+
+func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
+	environments, err := environmentsOf(w)
+	if err != nil {
+		return err
+	}
+	s, err := readSettings(w, environments, "127.0.0.1:8090")
+	if err != nil {
+		return err
+	}
+	apps, err := app.Load(configs.Apps())
+	if err != nil {
+		return err
+	}
+	reg, log := newRegistry(), w.logger()
+	all, err := openAll(ctx, s, "api", bus.Config{Registerer: reg}, log)
+	if err != nil {
+		return err
+	}
+	defer all.close()
+	credentials, err := flags.open(ctx, s.dataDir, all)
+	if err != nil {
+		return err
+	}
+
+	below, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	if err := all.keep(below, group); err != nil {
+		return err
+	}
+	server, err := apiOf(ctx, api.Config{
+		Links: api.Links{IngressURL: s.ingressURL, WorkflowDomain: s.workflowDomain}, Proxies: s.proxies,
+	}, roleDeps{all, credentials, apps, reg}, log)
+	if err != nil {
+		return err
+	}
+	ln, err := listen(ctx, s.addr)
+	if err != nil {
+		return err
+	}
+	log.Info().Str("addr", ln.Addr().String()).Msg("api serves")
+	if s.metricsAddr != "" {
+		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.ready, log) })
+	}
+	group.Go(func() error {
+		defer stop()
+		return server.Run(ctx, ln)
+	})
+	return group.Wait()
+}

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/behalf-dev/behalf/pkg/api"
+	"github.com/behalf-dev/behalf/pkg/deploy"
+	"github.com/behalf-dev/behalf/pkg/fault"
+)
+
+func newDeploy(w world) *cobra.Command {
+	var flags remoteFlags
+	cmd := &cobra.Command{
+		Use: "deploy [DIR] --env ENVIRONMENT", Short: "Deploy the workflows of a folder",
+		Long: "Deploy makes the workflow in DIR, or each workflow in a folder below it, answer in an environment.\n" +
+			"Every mistake of a file is told at once, with its line and what to write.",
+		Example: "  behalf deploy ./notify --env development",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := flags.open(w)
+			if err != nil {
+				return err
+			}
+			if flags.env == "" {
+				return hinted{fault.New(fault.Invalid, "cli.deploy", "say which environment"), "behalf deploy --env development"}
+			}
+			return deployAll(cmd.Context(), w, r, dirOf(args), flags.json)
+		},
+	}
+	flags.add(cmd, w)
+	return cmd
+}
+
+func dirOf(args []string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return "."
+}
+
+func deployAll(ctx context.Context, w world, r *remote, dir string, asJSON bool) error {
+	bundles, err := bundlesOf(dir)
+	if err != nil {
+		return err
+	}
+	if len(bundles) == 0 {
+		return hinted{fault.Newf(fault.Invalid, "cli.deploy", "there is no workflow.yaml in %s or in a folder below it", dir), "behalf deploy FOLDER --env development"}
+	}
+	for _, b := range bundles {
+		var out struct {
+			api.Deployed
+			TriggerToken string `json:"trigger_token,omitempty"`
+		}
+		if err := r.call(ctx, http.MethodPost, "/v1/deploy", b, &out); err != nil {
+			return err
+		}
+		if asJSON {
+			if err := printJSON(w, out); err != nil {
+				return err
+			}
+			continue
+		}
+		w.printf("%s  %s  %s in %s\n  %s\n", b.Folder, out.Version, out.Name, out.Environment, out.PathURL)
+		if out.TriggerToken != "" {
+			w.printf("  token (shown this once): %s\n", out.TriggerToken)
+		}
+	}
+	return nil
+}
+
+// bundlesOf reads every workflow of a folder: itself where it is one, else its folders that are.
+func bundlesOf(dir string) ([]api.Bundle, error) {
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "cli.deploy", err)
+	}
+	if _, err := os.Stat(absolute); err != nil {
+		return nil, fault.Newf(fault.Invalid, "cli.deploy", "there is no folder %s", dir)
+	}
+	return bundlesIn(os.DirFS(absolute), filepath.Base(absolute))
+}
+
+func bundlesIn(root fs.FS, name string) ([]api.Bundle, error) {
+	folders, err := deploy.Folders(root)
+	if err != nil {
+		return nil, err
+	}
+	var bundles []api.Bundle
+	for _, folder := range folders {
+		sub, err := fs.Sub(root, folder)
+		if err != nil {
+			return nil, fault.Wrap(fault.Invalid, "cli.deploy", err)
+		}
+		files, err := deploy.ReadFolder(sub)
+		if err != nil {
+			return nil, err
+		}
+		b := api.Bundle{Folder: filepath.Base(folder), Files: map[string]string{}}
+		if folder == "." {
+			b.Folder = name
+		}
+		for file, text := range files {
+			b.Files[file] = string(text)
+		}
+		bundles = append(bundles, b)
+	}
+	return bundles, nil
+}

@@ -1,0 +1,320 @@
+package cli
+
+import (
+	"context"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/behalf-dev/behalf/configs"
+	"github.com/behalf-dev/behalf/ingress"
+	"github.com/behalf-dev/behalf/pkg/api"
+	"github.com/behalf-dev/behalf/pkg/app"
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/bus/embedded"
+	"github.com/behalf-dev/behalf/pkg/bus/provision"
+	"github.com/behalf-dev/behalf/pkg/credential"
+	"github.com/behalf-dev/behalf/pkg/deploy"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/practice"
+	"github.com/behalf-dev/behalf/pkg/sandbox"
+	"github.com/behalf-dev/behalf/pkg/web"
+	"github.com/behalf-dev/behalf/worker"
+)
+
+// devFlags are those of `behalf dev`.
+type devFlags struct {
+	addr, metricsAddr, natsAddr, practiceAddr string
+	dataDir                                   string
+	runsMaxMsgs                               int64
+	slots                                     int
+	syncAlways                                bool
+	appURLs                                   []string
+}
+
+func newDev(w world) *cobra.Command {
+	var f devFlags
+	cmd := &cobra.Command{
+		Use: "dev [DIR]", Short: "Run everything in one process, for development",
+		Long: "Dev runs ingress, worker, API, NATS, a sealed credential store and the practice app in one process, and keeps its\n" +
+			"data in BEHALF_DATA_DIR. It deploys the workflows of DIR into development, and again whenever a file changes;\n" +
+			"without DIR those of this folder, or the examples when it has none.",
+		Example: "  behalf dev\n  behalf dev ./workflows",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := openDev(cmd.Context(), w, f)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			return over(d.serve(cmd.Context(), args))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.addr, "addr", w.env("BEHALF_ADDR", "127.0.0.1:8080"), "where workflows and the API answer")
+	flags.StringVar(&f.metricsAddr, "metrics-addr", w.env("BEHALF_METRICS_ADDR", "127.0.0.1:9091"), "where /metrics answers")
+	flags.StringVar(&f.natsAddr, "nats-addr", w.env("BEHALF_NATS_ADDR", "127.0.0.1:4222"), "where NATS listens, behind credentials; none for no port")
+	flags.StringVar(&f.practiceAddr, "practice-addr", w.env("BEHALF_PRACTICE_ADDR", "127.0.0.1:8081"), "where the practice app answers")
+	flags.StringVar(&f.dataDir, "data-dir", w.env("BEHALF_DATA_DIR", defaultDataDir), "where everything is kept")
+	flags.Int64Var(&f.runsMaxMsgs, "runs-max-msgs", 100_000, "records of live runs that are kept")
+	flags.IntVar(&f.slots, "slots", 32, "runs executed at once in each environment")
+	flags.BoolVar(&f.syncAlways, "sync-always", false, "flush every accepted event to disk before it counts")
+	flags.StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere, for practice and tests")
+	return cmd
+}
+
+// dev is everything in one process.
+type dev struct {
+	world    world
+	flags    devFlags
+	log      zerolog.Logger
+	reg      *prometheus.Registry
+	server   *embedded.Server
+	all      byEnvironment
+	apps     app.Catalog
+	secrets  credential.Store
+	practice *practice.Practice
+	file     devFile
+	ln, side net.Listener // of everything, and of the practice app
+}
+
+// openDev starts what everything else stands on. Errors: Invalid; Unavailable, for an address that is in use.
+func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
+	d = &dev{world: w, flags: f, log: w.logger(), reg: newRegistry()}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	if err := os.MkdirAll(f.dataDir, 0o700); err != nil {
+		return d, fault.Newf(fault.Invalid, "cli.dev", "cannot make the data folder %s", f.dataDir).Because(err)
+	}
+	if d.ln, err = listen(ctx, f.addr); err != nil {
+		return d, err
+	}
+	if d.side, err = listen(ctx, f.practiceAddr); err != nil {
+		return d, err
+	}
+	if err := d.openNATS(ctx); err != nil {
+		return d, err
+	}
+	if d.secrets, err = openSealed(ctx, f.dataDir, d.all); err != nil {
+		return d, err
+	}
+	if err := d.openApps(); err != nil {
+		return d, err
+	}
+	return d, d.found(ctx)
+}
+
+// openNATS starts the embedded server and provisions both environments.
+func (d *dev) openNATS(ctx context.Context) error {
+	addr := d.flags.natsAddr
+	if addr == "none" {
+		addr = ""
+	}
+	server, err := embedded.Start(embedded.Config{
+		Dir: filepath.Join(d.flags.dataDir, "nats"), Addr: addr, SyncAlways: d.flags.syncAlways,
+	})
+	if err != nil {
+		return err
+	}
+	d.server, d.all = server, byEnvironment{}
+	for _, env := range behalf.Environments() {
+		connect := bus.ConnConfig{InProcess: server, Creds: server.Creds(env), Name: "behalf dev " + string(env)}
+		conn, err := bus.Connect(ctx, connect, d.log)
+		if err != nil {
+			return err
+		}
+		err = provision.Environment(ctx, conn, env, d.layout())
+		conn.Close()
+		if err != nil {
+			return err
+		}
+		if d.all[env], err = openParts(ctx, env, connect, bus.Config{Registerer: d.reg}, d.log); err != nil {
+			delete(d.all, env)
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *dev) layout() bus.Layout {
+	return bus.Layout{RunsMaxMsgs: d.flags.runsMaxMsgs, EventsMaxBytes: 1 << 30}
+}
+
+// openApps loads the catalogue, and gives the practice app its address.
+func (d *dev) openApps() (err error) {
+	if d.apps, err = app.Load(configs.Apps()); err != nil {
+		return err
+	}
+	if d.apps, err = d.apps.WithURL("practice", "http://"+d.side.Addr().String()); err != nil {
+		return err
+	}
+	for _, pair := range d.flags.appURLs {
+		slug, address, ok := strings.Cut(pair, "=")
+		if !ok {
+			return fault.Newf(fault.Invalid, "cli.dev", "--app-url must be SLUG=URL, not %q", pair)
+		}
+		if d.apps, err = d.apps.WithURL(behalf.AppSlug(slug), address); err != nil {
+			return err
+		}
+	}
+	d.practice, err = practice.New(practice.Config{
+		StatePath: filepath.Join(d.flags.dataDir, "practice.json"),
+		// Nothing refreshes a token yet, and a README must still work tomorrow.
+		AccessLifetime: 365 * 24 * time.Hour,
+	})
+	return err
+}
+
+// found makes, at first start, a project and a client, and at every start writes dev.json.
+func (d *dev) found(ctx context.Context) error {
+	file, err := readDevFile(d.flags.dataDir)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	base := "http://" + d.ln.Addr().String()
+	host, _, _ := net.SplitHostPort(d.ln.Addr().String())
+	d.file = devFile{
+		APIURL: base, IngressURL: base, WorkflowDomain: host, ClientID: file.ClientID, ClientSecret: file.ClientSecret,
+		NATSURL: d.server.URL(), NATSCreds: map[behalf.Environment]string{},
+	}
+	for _, env := range behalf.Environments() {
+		path, err := filepath.Abs(d.server.CredsFile(env))
+		if err != nil {
+			return fault.Wrap(fault.Internal, "cli.dev", err)
+		}
+		d.file.NATSCreds[env] = path
+	}
+	if err := foundProject(ctx, d.all, d.layout(), &d.file); err != nil {
+		return err
+	}
+	if d.file.ClientID == "" { // the file is gone, so is the secret: a new client takes its place
+		if err := foundClient(ctx, d.all, &d.file); err != nil {
+			return err
+		}
+	}
+	return d.file.write(d.flags.dataDir)
+}
+
+func (d *dev) close() {
+	if d.practice != nil {
+		_ = d.practice.Close()
+	}
+	d.all.close()
+	if d.server != nil {
+		d.server.Close()
+	}
+	for _, ln := range []net.Listener{d.ln, d.side} {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
+}
+
+// serve runs every role until ctx ends: first the listener takes nothing more and callers get their answers, then the
+// runs are settled, then what stands below stops.
+func (d *dev) serve(ctx context.Context, args []string) error {
+	below, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	if err := d.all.keep(below, group); err != nil {
+		return err
+	}
+	front, server, err := d.front(ctx)
+	if err != nil {
+		return err
+	}
+	pool := sandbox.New(ctx, sandbox.Config{Node: d.world.env("BEHALF_NODE", ""), Max: 2 * d.flags.slots, MaxPerKey: d.perKey()}, d.log)
+	group.Go(func() error { return pool.Run(below) })
+	group.Go(func() error { return web.Serve(below, d.side, d.practice, web.ServerConfig{Log: d.log}) })
+	group.Go(func() error { return metricsServer(below, d.flags.metricsAddr, d.reg, d.all.ready, d.log) })
+
+	var working errgroup.Group
+	answered, over := context.WithCancel(context.WithoutCancel(ctx))
+	defer over()
+	cached := credential.NewCached(d.secrets, credential.CacheConfig{})
+	for env, p := range d.all {
+		worker, source := workerOf(worker.Config{Slots: d.flags.slots, Registerer: d.reg}, p, stepAuth{env, cached, d.apps}, guests{pool: pool}, d.log)
+		group.Go(func() error { return p.follow(ctx, source, d.log) })
+		working.Go(func() error { return worker.Run(answered) })
+	}
+	group.Go(func() error {
+		defer stop()
+		return working.Wait()
+	})
+	group.Go(func() error {
+		defer over()
+		stopDraining := context.AfterFunc(ctx, server.Drain)
+		defer stopDraining()
+		return web.Serve(ctx, d.ln, front, web.ServerConfig{Log: d.log, Grace: drainGrace})
+	})
+	group.Go(func() error { return d.greet(ctx, args) })
+	return group.Wait()
+}
+
+// drainGrace is longer than the longest that a caller waits for a result.
+const drainGrace = 40 * time.Second
+
+// perKey is how many guests one workflow may have: enough for both cores, few enough for a laptop's memory.
+func (d *dev) perKey() int { return min(d.flags.slots, 4) }
+
+// front puts the ingress and the API behind one address.
+func (d *dev) front(ctx context.Context) (http.Handler, *ingress.Server, error) {
+	in := ingressOf(ingress.Config{
+		WorkflowDomain: d.file.WorkflowDomain, APIURL: d.file.APIURL, DefaultEnvironment: behalf.Development,
+	}, d.all, d.reg, d.log)
+	rest, err := apiOf(ctx, d.apiConfig(), roleDeps{d.all, d.secrets, d.apps, d.reg}, d.log)
+	if err != nil {
+		return nil, nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case in.Serves(r), r.URL.Path == "/healthz", r.URL.Path == "/readyz":
+			in.ServeHTTP(w, r)
+		case r.URL.Path == "/practice":
+			d.practice.Page().ServeHTTP(w, r)
+		default:
+			rest.ServeHTTP(w, r)
+		}
+	}), in, nil
+}
+
+func (d *dev) apiConfig() api.Config {
+	return api.Config{DefaultEnvironment: behalf.Development, Links: d.links()}
+}
+
+func (d *dev) links() api.Links {
+	return api.Links{IngressURL: d.file.IngressURL, WorkflowDomain: d.file.WorkflowDomain}
+}
+
+// workflows are those that dev serves: of the named folder, of this one, or the examples.
+func (d *dev) workflows(args []string) (fs.FS, string, error) {
+	if len(args) > 0 {
+		absolute, err := filepath.Abs(args[0])
+		if err == nil {
+			_, err = os.Stat(absolute)
+		}
+		if err != nil {
+			return nil, "", fault.Newf(fault.Invalid, "cli.dev", "there is no folder %s", args[0])
+		}
+		return os.DirFS(absolute), filepath.Base(absolute), nil
+	}
+	here := os.DirFS(".")
+	if folders, err := deploy.Folders(here); err == nil && len(folders) > 0 {
+		absolute, err := filepath.Abs(".")
+		return here, filepath.Base(absolute), fault.Wrap(fault.Internal, "cli.dev", err)
+	}
+	return configs.Examples(), "examples", nil
+}

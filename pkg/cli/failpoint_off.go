@@ -1,0 +1,12 @@
+//go:build !failpoint
+
+package cli
+
+import (
+	"context"
+
+	"github.com/behalf-dev/behalf/worker"
+)
+
+// failpoints are not part of a shipped binary.
+func failpoints() func(context.Context, worker.Point) { return nil }

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/behalf-dev/behalf/pkg/auth"
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/bus/journal"
+	"github.com/behalf-dev/behalf/pkg/bus/store"
+)
+
+// parts are what every role has of one environment: its connection, and what stands on it.
+type parts struct {
+	env     behalf.Environment
+	conn    *bus.Conn
+	bus     *bus.Bus
+	store   *store.Store
+	journal *journal.Journal
+}
+
+// openParts connects to an environment that is provisioned already. close ends the connection.
+func openParts(ctx context.Context, env behalf.Environment, connect bus.ConnConfig, cfg bus.Config, log zerolog.Logger) (*parts, error) {
+	conn, err := bus.Connect(ctx, connect, log)
+	if err != nil {
+		return nil, err
+	}
+	p := &parts{env: env, conn: conn}
+	if err := p.stand(ctx, cfg, log); err != nil {
+		conn.Close()
+		return nil, hinted{fmt.Errorf("environment %s: %w", env, err), "has `behalf provision` been run against this NATS?"}
+	}
+	return p, nil
+}
+
+func (p *parts) stand(ctx context.Context, cfg bus.Config, log zerolog.Logger) (err error) {
+	if p.store, err = store.New(ctx, p.conn.NATS(), p.env, store.Config{}, log); err != nil {
+		return err
+	}
+	if p.journal, err = journal.New(p.conn.NATS(), p.env, p.store, journal.Config{Registerer: cfg.Registerer}, log); err != nil {
+		return err
+	}
+	p.bus, err = bus.New(ctx, p.conn, p.env, cfg, log)
+	if err != nil {
+		return err
+	}
+	p.conn.OnReconnect(p.store.Reset)
+	return nil
+}
+
+func (p *parts) close() { p.conn.Close() }
+
+// keep runs what keeps the parts fresh until ctx ends, and waits until they are filled.
+func (p *parts) keep(ctx context.Context, group *errgroup.Group) error {
+	group.Go(func() error { return p.store.Run(ctx) })
+	group.Go(func() error { return p.bus.Watch(ctx) })
+	select {
+	case <-p.store.Ready():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ready says what speaks against serving.
+func (p *parts) ready() []string {
+	if !p.conn.Connected() {
+		return []string{string(p.env) + ": NATS is not connected"}
+	}
+	return nil
+}
+
+// byEnvironment are the parts of a role that serves several.
+type byEnvironment map[behalf.Environment]*parts
+
+func openAll(ctx context.Context, s roleSettings, role string, cfg bus.Config, log zerolog.Logger) (byEnvironment, error) {
+	all := byEnvironment{}
+	for _, env := range s.environments {
+		p, err := openParts(ctx, env, s.connect(env, role), cfg, log)
+		if err != nil {
+			all.close()
+			return nil, err
+		}
+		all[env] = p
+	}
+	return all, nil
+}
+
+func (b byEnvironment) close() {
+	for _, p := range b {
+		p.close()
+	}
+}
+
+func (b byEnvironment) keep(ctx context.Context, group *errgroup.Group) error {
+	for _, p := range b {
+		if err := p.keep(ctx, group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b byEnvironment) ready() []string {
+	var why []string
+	for _, env := range behalf.Environments() {
+		if p, ok := b[env]; ok {
+			why = append(why, p.ready()...)
+		}
+	}
+	return why
+}
+
+// verifier checks tokens against the copies of these environments.
+func (b byEnvironment) verifier() *auth.Verifier {
+	copies := map[behalf.Environment]auth.Copy{}
+	for env, p := range b {
+		copies[env] = p.store
+	}
+	return auth.NewVerifier(auth.Config{}, copies)
+}

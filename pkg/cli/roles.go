@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"github.com/behalf-dev/behalf/ingress"
+	"github.com/behalf-dev/behalf/pkg/api"
+	"github.com/behalf-dev/behalf/pkg/app"
+	"github.com/behalf-dev/behalf/pkg/auth"
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/credential"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/step"
+	"github.com/behalf-dev/behalf/pkg/web"
+	"github.com/behalf-dev/behalf/worker"
+)
+
+// ingressOf puts an ingress together.
+func ingressOf(cfg ingress.Config, all byEnvironment, reg prometheus.Registerer, log zerolog.Logger) *ingress.Server {
+	verifier := all.verifier()
+	envs := map[behalf.Environment]ingress.Env{}
+	for env, p := range all {
+		envs[env] = ingress.Env{
+			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Ready: p.store.Ready(),
+		}
+	}
+	return ingress.New(cfg, envs, log, reg)
+}
+
+// roleDeps are what an API is put together from.
+type roleDeps struct {
+	all         byEnvironment
+	credentials credential.Store
+	apps        app.Catalog
+	reg         prometheus.Registerer
+}
+
+// apiOf puts an API together. It makes the signing key where there is none.
+func apiOf(ctx context.Context, cfg api.Config, d roleDeps, log zerolog.Logger) (*api.API, error) {
+	signer, err := signerOf(ctx, d.all, d.credentials)
+	if err != nil {
+		return nil, err
+	}
+	return api.New(cfg, api.Deps{
+		Environments: apiEnvironments(d.all, d.credentials), Verifier: d.all.verifier(), Signer: signer, Apps: d.apps,
+		Load: loader(d.apps), Render: ingress.Render, Ready: d.all.ready, Registerer: d.reg, Log: log,
+	}), nil
+}
+
+// signerOf opens the one signing key: it lies in production where this API serves it, so that both roles find the same.
+func signerOf(ctx context.Context, all byEnvironment, credentials credential.Store) (*auth.Signer, error) {
+	var safe auth.Safe
+	var publishers []auth.Publisher
+	for _, env := range behalf.Environments() {
+		if p, ok := all[env]; ok {
+			publishers = append(publishers, p.store)
+			if safe == nil {
+				safe = credential.NewSigning(credentials, env)
+			}
+		}
+	}
+	return auth.OpenSigner(ctx, auth.Config{}, safe, publishers...)
+}
+
+func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf.Environment]api.Env {
+	envs := map[behalf.Environment]api.Env{}
+	for env, p := range all {
+		envs[env] = api.Env{
+			Workflows: records{p.store}, Endpoints: records{p.store}, Versions: p.store, Users: records{p.store},
+			Accounts: records{p.store}, Clients: p.store,
+			Runs: runs{p.journal}, Credentials: accountSecrets{env: env, credentials: credentials},
+		}
+	}
+	return envs
+}
+
+// workerOf puts the worker of one environment together. Its source has to be told of projects: see follow.
+func workerOf(cfg worker.Config, p *parts, credentials worker.Credentials, g guests, log zerolog.Logger) (*worker.Worker, *bus.Source) {
+	cfg.Environment = p.env
+	cfg.Name = cmp.Or(cfg.Name, workerName())
+	cfg.Points = failpoints()
+	source := p.bus.Source(cfg.Slots)
+	return worker.New(cfg, worker.Deps{
+		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Credentials: credentials, Runner: step.New(g),
+	}, log), source
+}
+
+// workerName tells two workers apart, also of one machine.
+func workerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), string(behalf.NewClientID())[4:10])
+}
+
+// metricsServer serves /metrics, and health where nothing else does.
+func metricsServer(ctx context.Context, addr string, gatherer prometheus.Gatherer, ready func() []string, log zerolog.Logger) error {
+	ln, err := listen(ctx, addr)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	mux.Handle("GET /healthz", web.Healthz())
+	mux.Handle("GET /readyz", web.Readyz(ready))
+	return web.Serve(ctx, ln, mux, web.ServerConfig{Log: log})
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, hinted{fault.Newf(fault.Unavailable, "cli.listen", "cannot listen at %s", addr).Because(err), "is another Behalf running? BEHALF_ADDR and BEHALF_METRICS_ADDR choose other ports"}
+	}
+	return ln, nil
+}
+
+// newRegistry has the figures of the process and the runtime.
+func newRegistry() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return reg
+}
+
+// over drops the error that says no more than that we were told to stop.
+func over(err error) error {
+	if errors.Is(err, context.Canceled) || fault.Is(err, fault.Canceled) {
+		return nil
+	}
+	return err
+}

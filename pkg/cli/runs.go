@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+)
+
+func newRuns(w world) *cobra.Command {
+	cmd := &cobra.Command{Use: "runs", Short: "Runs: what happened, and what came of it", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(newRunsList(w), newRunsShow(w))
+	return cmd
+}
+
+func newRunsList(w world) *cobra.Command {
+	var flags remoteFlags
+	var workflow, state, user string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "list", Short: "List runs, newest first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := flags.open(w)
+			if err != nil {
+				return err
+			}
+			query := url.Values{}
+			for name, value := range map[string]string{"workflow": workflow, "state": state, "user": user} {
+				if value != "" {
+					query.Set(name, value)
+				}
+			}
+			t := table(w)
+			err = r.all(cmd.Context(), "/v1/runs", query, limit, func(raw json.RawMessage) error {
+				if flags.json {
+					return printJSON(w, raw)
+				}
+				return printRun(t, raw)
+			})
+			_ = t.Flush()
+			return err
+		},
+	}
+	flags.add(cmd, w)
+	cmd.Flags().StringVar(&workflow, "workflow", "", "only runs of this workflow (its id, p_…)")
+	cmd.Flags().StringVar(&state, "state", "", "only runs in this state: running, waiting, ok, failed, canceled")
+	cmd.Flags().StringVar(&user, "user", "", "only runs of this external user")
+	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many")
+	return cmd
+}
+
+func printRun(t interface{ Write([]byte) (int, error) }, raw json.RawMessage) error {
+	run, err := decoded[behalf.Run](raw)
+	if err != nil {
+		return err
+	}
+	why := ""
+	if run.Result != nil && run.Result.Failure != nil {
+		why = run.Result.Failure.Message
+	}
+	_, err = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", run.ID, run.State, run.Workflow, run.User, ago(run.StartedAt), why)
+	return err
+}
+
+func newRunsShow(w world) *cobra.Command {
+	var flags remoteFlags
+	cmd := &cobra.Command{
+		Use: "show RUN", Short: "Show a run: its steps with their exports, logs, errors and times", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if flags.json {
+				return showOne(cmd, w, flags, "/v1/runs/"+url.PathEscape(args[0]))
+			}
+			r, err := flags.open(w)
+			if err != nil {
+				return err
+			}
+			var run behalf.Run
+			if err := r.call(cmd.Context(), http.MethodGet, "/v1/runs/"+url.PathEscape(args[0]), nil, &run); err != nil {
+				return err
+			}
+			printWholeRun(w, run)
+			return nil
+		},
+	}
+	flags.add(cmd, w)
+	return cmd
+}
+
+// printWholeRun tells a run to people.
+func printWholeRun(w world, run behalf.Run) {
+	w.printf("%s  %s  attempts %d\n", run.ID, run.State, run.Attempts)
+	w.printf("workflow %s  version %s  user %s\n", run.Workflow, run.Version, orDash(string(run.User)))
+	w.printf("started %s  updated %s\n", ago(run.StartedAt), ago(run.UpdatedAt))
+	if run.Wait != nil {
+		w.printf("waits (%s) until %s: %s\n", run.Wait.Reason, ago(run.Wait.Until), run.Wait.Why)
+	}
+	for _, s := range run.Steps {
+		w.printf("\nstep %s  %s  attempt %d\n", s.Path, s.Duration.Round(10*time.Microsecond), s.Attempt)
+		for _, line := range s.Logs {
+			w.printf("  %s %s  %s\n", line.At.Local().Format("15:04:05.000"), line.Stream, line.Text)
+		}
+		if s.Err != nil {
+			w.printf("  %s: %s\n%s\n", orDash(s.Err.Name), s.Err.Message, s.Err.Stack)
+		}
+		if len(s.Exports) > 0 {
+			w.printf("  exports %s\n", s.Exports)
+		}
+	}
+	if run.Result != nil && run.Result.Failure != nil {
+		w.printf("\n%s: %s\n", run.Result.Failure.Code, run.Result.Failure.Message)
+	}
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

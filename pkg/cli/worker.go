@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/behalf-dev/behalf/configs"
+	"github.com/behalf-dev/behalf/pkg/app"
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/credential"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/sandbox"
+	"github.com/behalf-dev/behalf/worker"
+)
+
+// workerFlags are those of `behalf worker`.
+type workerFlags struct {
+	env         string
+	slots       int
+	ackWait     time.Duration
+	unsafe      bool
+	credentials credentialFlags
+	appURLs     []string
+}
+
+func newWorker(w world) *cobra.Command {
+	var f workerFlags
+	cmd := &cobra.Command{
+		Use: "worker --env ENVIRONMENT", Short: "Take events of one environment and run their steps", Args: cobra.NoArgs,
+		Long: "Worker takes events of one environment, fetches the credentials of each event's user, runs the steps and journals\n" +
+			"what happened. Until steps have a network gate of their own, it runs code only when told --unsafe-no-sandbox.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return over(serveWorker(cmd.Context(), w, f)) },
+	}
+	cmd.Flags().StringVar(&f.env, "env", w.env("BEHALF_ENV", ""), "environment, development or production")
+	cmd.Flags().IntVar(&f.slots, "slots", 32, "runs executed at once")
+	cmd.Flags().DurationVar(&f.ackWait, "ack-wait", 30*time.Second, "how long an event may be held without a sign of life, as provision was told")
+	cmd.Flags().BoolVar(&f.unsafe, "unsafe-no-sandbox", false, "run code steps although they share this machine's network")
+	cmd.Flags().StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere; refused outside of dev")
+	f.credentials.add(cmd, w)
+	return cmd
+}
+
+func serveWorker(ctx context.Context, w world, f workerFlags) error {
+	env, err := behalf.ParseEnvironment(f.env)
+	if err != nil {
+		return hinted{fault.New(fault.Invalid, "cli.worker", "say which environment this worker serves"), "behalf worker --env development"}
+	}
+	if len(f.appURLs) > 0 {
+		return fault.New(fault.Invalid, "cli.worker", "--app-url is for `behalf dev` only")
+	}
+	s, err := readSettings(w, []behalf.Environment{env}, "")
+	if err != nil {
+		return err
+	}
+	apps, err := app.Load(configs.Apps())
+	if err != nil {
+		return err
+	}
+	reg, log := newRegistry(), w.logger()
+	all, err := openAll(ctx, s, "worker", bus.Config{Registerer: reg, AckWait: f.ackWait}, log)
+	if err != nil {
+		return err
+	}
+	defer all.close()
+	credentials, err := f.credentials.open(ctx, s.dataDir, all)
+	if err != nil {
+		return err
+	}
+
+	// What stands below goes on until every run is settled.
+	below, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	if err := all.keep(below, group); err != nil {
+		return err
+	}
+	pool := sandbox.New(ctx, sandbox.Config{Node: s.node, Max: f.slots}, log)
+	group.Go(func() error { return pool.Run(below) })
+	if s.metricsAddr != "" {
+		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.ready, log) })
+	}
+	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{env, credential.NewCached(credentials, credential.CacheConfig{}), apps}, guests{pool, refusalOf(f.unsafe)}, log)
+	group.Go(func() error { return all[env].follow(ctx, source, log) })
+	log.Info().Str("environment", string(env)).Str("tier", string(pool.Tier())).Msg("worker takes events")
+	group.Go(func() error {
+		defer stop()
+		return worker.Run(ctx)
+	})
+	return group.Wait()
+}
+
+// refusalOf says why code steps are not run outside of dev.
+func refusalOf(unsafe bool) string {
+	if unsafe {
+		return ""
+	}
+	return "this worker refuses code steps: they would share its network, which has no gate yet; --unsafe-no-sandbox runs them all the same"
+}
