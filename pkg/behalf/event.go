@@ -2,6 +2,7 @@ package behalf
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -36,4 +37,41 @@ type Origin struct {
 	// ResultHash is the SHA-256 in hexadecimal of the random token that reads the result later, where the trigger has
 	// no OAuth.
 	ResultHash string `json:"result_hash,omitempty"`
+}
+
+// AppendJSON appends what json.Marshal would give, several times faster: the trigger is taken as it is, without being
+// checked and copied again. The ids must be checked ones, and Trigger valid JSON, compact.
+func (e Event) AppendJSON(b []byte) []byte {
+	b = strconv.AppendInt(append(b, `{"v":`...), int64(e.V), 10)
+	for _, field := range [...]struct{ name, value string }{
+		{`,"id":"`, string(e.ID)}, {`","run":"`, string(e.Run)}, {`","project":"`, string(e.Project)},
+		{`","environment":"`, string(e.Environment)}, {`","workflow":"`, string(e.Workflow)}, {`","version":"`, string(e.Version)},
+		{`","lane":"`, string(e.Lane)},
+	} {
+		b = append(append(b, field.name...), field.value...)
+	}
+	b = append(b, '"')
+	if e.User != "" {
+		b = append(append(b, `,"user":`...), quoted(string(e.User))...)
+	}
+	b = e.At.AppendFormat(append(b, `,"at":"`...), time.RFC3339Nano)
+	b = append(append(b, `","origin":`...), e.Origin.json()...)
+	b = append(append(b, `,"trigger":`...), e.Trigger...)
+	return append(b, '}')
+}
+
+func (o Origin) json() []byte {
+	doc, err := json.Marshal(o)
+	if err != nil { // strings and booleans: there is nothing that cannot be encoded
+		return []byte(`{}`)
+	}
+	return doc
+}
+
+func quoted(s string) []byte {
+	doc, err := json.Marshal(s)
+	if err != nil { // a string always can
+		return []byte(`""`)
+	}
+	return doc
 }

@@ -38,6 +38,11 @@ type Record struct {
 	At     time.Time `json:"at"`
 	// EventSeq is the stream sequence of the run's event: a run belongs to one event.
 	EventSeq uint64 `json:"event_seq,omitempty"`
+	// TimerSeq is the stream sequence of the fired timer that brought the run back. Zero where none did.
+	TimerSeq uint64 `json:"timer_seq,omitempty"`
+	// User and Version of the run, so that one that is not finished can be listed. A finish record has the event.
+	User    ExternalUserID `json:"user,omitempty"`
+	Version VersionID      `json:"version,omitempty"`
 	// RequestHash is the SHA-256 of a keyed request, of an accepted record.
 	RequestHash string `json:"request_hash,omitempty"`
 	// Step is the step that has just ended. Nil for a record of no step.
@@ -59,6 +64,8 @@ type StepRecord struct {
 	Err      *StepError    `json:"error,omitempty"`
 	// ExportsRef is where the exports lie when they are too large for the record.
 	ExportsRef *ObjectRef `json:"exports_ref,omitempty"`
+	// ResponseRef is where the response lies then.
+	ResponseRef *ObjectRef `json:"response_ref,omitempty"`
 }
 
 // Wait is why and until when a run waits.

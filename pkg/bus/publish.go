@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -60,10 +59,7 @@ func eventMessage(e behalf.Event, reply string) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(e)
-	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, "bus.Publish", err)
-	}
+	data := e.AppendJSON(make([]byte, 0, len(e.Trigger)+768))
 	if len(data) > MaxEvent {
 		return nil, fault.Newf(fault.Invalid, "bus.Publish", "an event may have %d bytes, this one has %d", MaxEvent, len(data)).WithCode(string(behalf.CodeBodyTooLarge))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -106,7 +107,7 @@ func workerName() string {
 	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), string(behalf.NewClientID())[4:10])
 }
 
-// metricsServer serves /metrics, and health where nothing else does.
+// metricsServer serves /metrics, profiles, and health where nothing else does.
 func metricsServer(ctx context.Context, addr string, gatherer prometheus.Gatherer, ready func() []string, log zerolog.Logger) error {
 	ln, err := listen(ctx, addr)
 	if err != nil {
@@ -116,6 +117,9 @@ func metricsServer(ctx context.Context, addr string, gatherer prometheus.Gathere
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	mux.Handle("GET /healthz", web.Healthz())
 	mux.Handle("GET /readyz", web.Readyz(ready))
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.Handle("GET /debug/pprof/heap", pprof.Handler("heap"))
+	mux.Handle("GET /debug/pprof/goroutine", pprof.Handler("goroutine"))
 	return web.Serve(ctx, ln, mux, web.ServerConfig{Log: log})
 }
 

@@ -2,17 +2,14 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
@@ -33,7 +30,7 @@ func fakePool(tb testing.TB, manner string, cfg Config) *Pool {
 		for _, g := range pool.shut() {
 			g.close()
 		}
-		pool.drain()
+		<-pool.quiet
 		if pool.total != 0 || pool.busy != 0 || len(pool.bound) != 0 {
 			tb.Errorf("the pool still counts %d guests, %d busy, keys %v", pool.total, pool.busy, pool.bound)
 		}
@@ -74,7 +71,7 @@ func TestAChildThatMisbehavesInARunIsKilled(t *testing.T) {
 		"closes descriptor 3":   "killed",
 		"exits 0 in run":        "process.exit(0)",
 		"exits 7 in run":        "process.exit(7)",
-		"kills itself":          "signal segmentation fault",
+		"kills itself":          "killed, perhaps for want of memory",
 		"answers another run":   "result of no run in flight",
 		"exports a list":        "exports are no object",
 		"says hello again":      `"hello" out of order`,
@@ -172,47 +169,19 @@ func TestACancellationIsNoOutcome(t *testing.T) {
 func TestADetachedGrandchildDiesToo(t *testing.T) {
 	t.Parallel()
 	pool := fakePool(t, "ignores signals and forks", Config{})
-	marker := strconv.Itoa(os.Getpid())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	reply, err := pool.Do(ctx, jobA)
 	if err != nil || !reply.Cut || len(reply.Logs) != 1 {
 		t.Fatalf("%+v, %v", reply, err)
 	}
-	if pool.Tier() == Bare { // there the number it told is ours as well
-		pid, _ := strconv.Atoi(reply.Logs[0].Text)
-		if err := unix.Kill(pid, 0); err == nil && stateOf(pid) != "Z" {
-			t.Errorf("process %d is alive", pid)
-		}
-	}
-	for _, pid := range descendants(os.Getpid()) {
-		if cmdline, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline")); strings.Contains(string(cmdline), "hang before hello") && stateOf(pid) != "Z" {
-			t.Logf("another test's child %d of %s", pid, marker)
-		}
-	}
-}
-
-func stateOf(pid int) string {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	cmdlines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
-		return ""
+		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return rest[:1]
-}
-
-func pidOf(tb testing.TB, pool *Pool, job Job) int {
-	tb.Helper()
-	reply, err := pool.Do(tb.Context(), job)
-	if err != nil || reply.Died != "" {
-		tb.Fatalf("%+v, %v", reply, err)
+	for _, file := range cmdlines { // a zombie has none
+		if cmdline, _ := os.ReadFile(file); strings.Contains(string(cmdline), fakeChild+"\x00grandchild") {
+			t.Errorf("%s is alive", file)
+		}
 	}
-	var exports struct{ Pid int }
-	if err := json.Unmarshal(reply.Exports, &exports); err != nil {
-		tb.Fatal(err)
-	}
-	if pool.idle == nil {
-		return exports.Pid
-	}
-	return pool.idle[len(pool.idle)-1].proc.cmd.Process.Pid
 }

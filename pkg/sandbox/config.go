@@ -30,6 +30,15 @@ type Config struct {
 	//
 	// Defaults to Max.
 	MaxPerKey int
+	// Eager is how many guests a key gets at once when it needs them. One more is started only when none of the key's
+	// has become free for GrowAfter: steps that compute share the processors, steps that wait for others get more guests.
+	//
+	// Defaults to the processors.
+	Eager int
+	// GrowAfter is how long all guests of a key must have been busy before it gets one more.
+	//
+	// Defaults to 20 milliseconds.
+	GrowAfter time.Duration
 	// Blanks is how many started guests wait to be bound, on top of Max. Negative means none.
 	//
 	// Defaults to 1.
@@ -40,7 +49,7 @@ type Config struct {
 	IdleTimeout time.Duration
 	// MaxRuns is after how many runs a guest is replaced.
 	//
-	// Defaults to 5,000.
+	// Defaults to 100,000: a start costs as much as some thousand runs, and a leak of the author's shows in memory.
 	MaxRuns int
 	// StartTimeout is how long a guest may take to say hello.
 	//
@@ -64,9 +73,11 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Max = cmp.Or(c.Max, max(4, 2*runtime.NumCPU()))
 	c.MaxPerKey = min(cmp.Or(c.MaxPerKey, c.Max), c.Max)
+	c.Eager = cmp.Or(c.Eager, runtime.NumCPU())
+	c.GrowAfter = cmp.Or(c.GrowAfter, 20*time.Millisecond)
 	c.Blanks = max(0, cmp.Or(c.Blanks, 1))
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, time.Minute)
-	c.MaxRuns = cmp.Or(c.MaxRuns, 5000)
+	c.MaxRuns = cmp.Or(c.MaxRuns, 100_000)
 	c.StartTimeout = cmp.Or(c.StartTimeout, 5*time.Second)
 	c.Heap = cmp.Or(c.Heap, 256)
 	c.TmpSize = cmp.Or(c.TmpSize, 256<<20)

@@ -57,6 +57,8 @@ type Response struct {
 	Headers map[string]string `json:"headers"`
 	Text    string            `json:"text"`
 	Binary  []byte            `json:"base64"`
+	// Immediate says that the caller shall not wait for the rest of the run.
+	Immediate bool `json:"immediate"`
 }
 
 type logLine struct {

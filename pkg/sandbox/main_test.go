@@ -40,6 +40,8 @@ func misbehave(manner string) {
 	switch manner {
 	case "trial": // the probe of a tier
 		return
+	case "grandchild":
+		forever()
 	case "hang before hello":
 		forever()
 	case "garbage before hello":
@@ -71,6 +73,9 @@ func misbehave(manner string) {
 		switch manner {
 		case "well":
 			say(result)
+		case "takes its time":
+			time.Sleep(200 * time.Millisecond)
+			say(result)
 		case "hang in run":
 			say(fmt.Sprintf(`{"type":"logs","id":%d,"logs":[{"at":1,"stream":"stdout","text":"so far"}]}`, run.ID))
 			forever()
@@ -91,7 +96,7 @@ func misbehave(manner string) {
 		case "exits 7 in run":
 			os.Exit(7)
 		case "kills itself":
-			_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			forever()
 		case "answers twice":
 			say(result)
@@ -130,12 +135,12 @@ func misbehave(manner string) {
 			say(result)
 		case "ignores signals and forks":
 			signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-			grandchild := exec.Command("/proc/self/exe", fakeChild, "hang before hello")
+			grandchild := exec.Command("/proc/self/exe", fakeChild, "grandchild")
 			grandchild.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 			if err := grandchild.Start(); err != nil {
 				say(fmt.Sprintf(`{"type":"result","id":%d,"error":{"message":%q}}`, run.ID, err))
 			}
-			say(fmt.Sprintf(`{"type":"logs","id":%d,"logs":[{"text":"%d"}]}`, run.ID, grandchild.Process.Pid))
+			say(fmt.Sprintf(`{"type":"logs","id":%d,"logs":[{"text":"forked"}]}`, run.ID))
 			forever()
 		}
 	}

@@ -29,12 +29,14 @@ type Pool struct {
 
 	mu      sync.Mutex
 	blanks  []*guest
-	idle    []idleGuest // bound, with nothing to do; the longest idle first
-	bound   map[Key]int // how many each key has, busy and idle
-	total   int         // of all keys
+	idle    []idleGuest           // bound, with nothing to do; the longest idle first
+	bound   map[Key]int           // how many each key has, busy and idle
+	freed   map[Key]time.Time     // when one of the key's guests last became free
+	waiting map[Key][]chan *guest // who waits for one, the longest first; a nil guest says: look again
+	total   int                   // of all keys
 	busy    int
 	closed  bool
-	changed chan struct{} // closed when a guest or a place has become free; nil while nobody waits
+	quiet   chan struct{} // closed when the pool is closed and no guest is busy
 }
 
 type idleGuest struct {
@@ -53,7 +55,7 @@ func New(ctx context.Context, cfg Config, log zerolog.Logger) *Pool {
 func newPool(cfg Config, l launcher, refusal error, log zerolog.Logger) *Pool {
 	p := &Pool{
 		cfg: cfg, launcher: l, refusal: refusal, log: log.With().Str("component", "sandbox").Logger(),
-		refill: make(chan struct{}, 1), bound: map[Key]int{},
+		refill: make(chan struct{}, 1), bound: map[Key]int{}, freed: map[Key]time.Time{}, waiting: map[Key][]chan *guest{}, quiet: make(chan struct{}),
 	}
 	if refusal != nil {
 		p.log.Warn().Err(refusal).Msg("node steps are refused")
@@ -98,7 +100,8 @@ func unavailable(ctx context.Context, op string, err error) error {
 	return fault.Wrap(fault.Unavailable, op, err)
 }
 
-// acquire takes a guest of the key: the one that was busy last, else a new one, as soon as there is a place for it.
+// acquire takes a guest of the key: the one that was busy last, else a new one where there is a place for it and reason
+// enough, else the next that becomes free. Who waits longest is served first.
 func (p *Pool) acquire(ctx context.Context, key Key) (*guest, error) {
 	for {
 		t, err := p.take(key)
@@ -114,19 +117,52 @@ func (p *Pool) acquire(ctx context.Context, key Key) (*guest, error) {
 		case t.place:
 			return p.bind(ctx, key)
 		}
-		select {
-		case <-t.changed:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for a free guest: %w", context.Cause(ctx))
+		if g, err := p.wait(ctx, key, t.turn); g != nil || err != nil {
+			return g, err
 		}
 	}
 }
 
-// taken is what the pool could give: a guest, or a place for one, or something to wait for.
+// wait waits for a guest to be handed over, or for a reason to look again: then the guest is nil.
+func (p *Pool) wait(ctx context.Context, key Key, turn chan *guest) (*guest, error) {
+	timer := time.NewTimer(p.cfg.GrowAfter)
+	defer timer.Stop()
+	select {
+	case g := <-turn:
+		return g, nil
+	case <-timer.C:
+		return p.leave(key, turn), nil
+	case <-ctx.Done():
+	}
+	if g := p.leave(key, turn); g != nil { // it came in the same moment
+		p.release(g, key)
+	}
+	return nil, fmt.Errorf("wait for a free guest: %w", context.Cause(ctx))
+}
+
+// leave takes a waiter out of the queue, with the guest that it was given just now, if it was.
+func (p *Pool) leave(key Key, turn chan *guest) *guest {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.waiting[key], turn); i >= 0 {
+		p.drop(key, i)
+		return nil
+	}
+	return <-turn // it has room for what was handed over
+}
+
+// drop takes the nth waiter of a key out of the queue. The lock is held.
+func (p *Pool) drop(key Key, n int) {
+	if p.waiting[key] = slices.Delete(p.waiting[key], n, n+1); len(p.waiting[key]) == 0 {
+		delete(p.waiting, key)
+	}
+}
+
+// taken is what the pool could give: a guest, or a place for one, or a turn to wait for.
 type taken struct {
 	guest   *guest
 	place   bool
-	changed <-chan struct{}
+	turn    chan *guest
 	evicted []*guest // to be closed
 }
 
@@ -151,21 +187,34 @@ func (p *Pool) take(key Key) (taken, error) {
 		p.forget(key)
 		t.evicted = append(t.evicted, g)
 	}
-	if p.total >= p.cfg.Max && p.bound[key] < p.cfg.MaxPerKey && len(p.idle) > 0 {
+	grow := p.grows(key)
+	if grow && p.total >= p.cfg.Max && len(p.idle) > 0 {
 		old := p.idle[0].guest
 		p.idle = slices.Delete(p.idle, 0, 1)
 		p.forget(old.key)
 		t.evicted = append(t.evicted, old)
 	}
-	if p.total < p.cfg.Max && p.bound[key] < p.cfg.MaxPerKey {
+	if grow && p.total < p.cfg.Max {
 		p.total++
 		p.bound[key]++
 		p.busy++
 		t.place = true
 		return t, nil
 	}
-	t.changed = p.change()
+	t.turn = make(chan *guest, 1)
+	p.waiting[key] = append(p.waiting[key], t.turn)
 	return t, nil
+}
+
+// grows says whether a key may have one more guest, and has reason to. The lock is held.
+func (p *Pool) grows(key Key) bool {
+	switch n := p.bound[key]; {
+	case n >= p.cfg.MaxPerKey:
+		return false
+	case n < p.cfg.Eager:
+		return true
+	}
+	return time.Since(p.freed[key]) >= p.cfg.GrowAfter
 }
 
 // bind gives a blank guest to the key, or starts one. Where it cannot, the place is free again.
@@ -212,16 +261,26 @@ func (p *Pool) release(g *guest, key Key) {
 	p.free(key)
 }
 
-// keep puts a guest among the idle ones, unless the pool is closed.
+// keep hands a guest to whoever waits longest for one of its key, else puts it among the idle ones. It does not where
+// the pool is closed.
 func (p *Pool) keep(g *guest) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return false
 	}
-	p.idle = append(p.idle, idleGuest{g, time.Now()})
+	now := time.Now()
+	p.freed[g.key] = now
+	if queue := p.waiting[g.key]; len(queue) > 0 {
+		queue[0] <- g
+		p.drop(g.key, 0)
+		return true
+	}
+	p.idle = append(p.idle, idleGuest{g, now})
 	p.busy--
-	p.notify()
+	if p.total >= p.cfg.Max {
+		p.wake(g.key) // it may be evicted for another key
+	}
 	return true
 }
 
@@ -231,7 +290,21 @@ func (p *Pool) free(key Key) {
 	defer p.mu.Unlock()
 	p.busy--
 	p.forget(key)
-	p.notify()
+	p.wake(key)
+	p.settle()
+}
+
+// wake has whoever waits longest look again: one of this key, else one of any other. The lock is held.
+func (p *Pool) wake(key Key) {
+	if len(p.waiting[key]) == 0 {
+		for key = range p.waiting {
+			break
+		}
+	}
+	if queue := p.waiting[key]; len(queue) > 0 {
+		queue[0] <- nil
+		p.drop(key, 0)
+	}
 }
 
 // forget gives up a place of the key. The lock is held.
@@ -239,21 +312,6 @@ func (p *Pool) forget(key Key) {
 	p.total--
 	if p.bound[key]--; p.bound[key] == 0 {
 		delete(p.bound, key)
-	}
-}
-
-// change is closed at the next notify. The lock is held.
-func (p *Pool) change() <-chan struct{} {
-	if p.changed == nil {
-		p.changed = make(chan struct{})
-	}
-	return p.changed
-}
-
-// notify wakes whoever waits. The lock is held.
-func (p *Pool) notify() {
-	if p.changed != nil {
-		close(p.changed)
-		p.changed = nil
+		delete(p.freed, key)
 	}
 }

@@ -144,7 +144,9 @@ func wrap(bwrap string, tmpSize int64, c command) command {
 		args = append(args, "--ro-bind-try", file, file)
 	}
 	args = append(args,
-		"--proc", "/proc", "--dev", "/dev", "--size", strconv.FormatInt(tmpSize, 10), "--tmpfs", "/tmp",
+		// Where the operator is root, the kernel's own settings could be written through a /proc that is not read-only.
+		"--proc", "/proc", "--remount-ro", "/proc",
+		"--dev", "/dev", "--size", strconv.FormatInt(tmpSize, 10), "--tmpfs", "/tmp",
 		"--ro-bind", c.path, "/node", "--remount-ro", "/", "--chdir", "/tmp", "--", "/node")
 	return command{bwrap, append(args, c.args...)}
 }

@@ -20,7 +20,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	for _, g := range p.shut() {
 		g.close()
 	}
-	p.drain()
+	<-p.quiet
 	return nil
 }
 
@@ -93,8 +93,8 @@ func (p *Pool) expired(before time.Time) []*guest {
 		old = append(old, g)
 		return true
 	})
-	if len(old) > 0 {
-		p.notify()
+	for range old { // each has left a place
+		p.wake(Key{})
 	}
 	return old
 }
@@ -110,23 +110,21 @@ func (p *Pool) shut() []*guest {
 		all = append(all, i.guest)
 	}
 	p.blanks, p.idle = nil, nil
-	p.notify()
+	for len(p.waiting) > 0 {
+		p.wake(Key{}) // to be refused
+	}
+	p.settle()
 	return all
 }
 
-// drain waits until no guest is busy.
-func (p *Pool) drain() {
-	for {
-		busy, changed := p.inFlight()
-		if busy == 0 {
-			return
-		}
-		<-changed
+// settle tells Run that the last guest is gone. The lock is held.
+func (p *Pool) settle() {
+	if !p.closed || p.busy > 0 {
+		return
 	}
-}
-
-func (p *Pool) inFlight() (int, <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.busy, p.change()
+	select {
+	case <-p.quiet: // shut twice
+	default:
+		close(p.quiet)
+	}
 }

@@ -142,5 +142,6 @@ func toResponse(r *sandbox.Response) (*behalf.Response, error) {
 		body = []byte(r.Text)
 	}
 	response := behalf.NewResponse(r.Status, r.Headers, body)
+	response.Immediate = r.Immediate
 	return &response, nil
 }

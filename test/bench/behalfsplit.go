@@ -27,7 +27,7 @@ func startBehalfSplit(ctx context.Context, y *yard, o options) (system, error) {
 	if err != nil {
 		return system{}, err
 	}
-	devJSON, err := output(ctx, a.env, a.binary, "provision", "--json", "--allow-sealed")
+	devJSON, err := output(ctx, a.env, a.binary, "provision", "--json")
 	if err != nil {
 		return system{}, err
 	}

@@ -11,12 +11,9 @@ import (
 // encode makes a record fit: where it is too large, first the event, then the exports of its steps, then the result
 // become references, and at last logs and errors are cut.
 func (j *Journal) encode(ctx context.Context, project behalf.ProjectID, rec behalf.Record) ([]byte, error) {
-	data, err := json.Marshal(rec)
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, "journal.encode", err)
-	}
-	if len(data) <= j.cfg.MaxRecord {
-		return data, nil
+	data, err := marshal(rec)
+	if err != nil || len(data) <= j.cfg.MaxRecord {
+		return data, err
 	}
 	if rec.Step != nil { // what follows must not change the caller's copy
 		step := *rec.Step
@@ -33,14 +30,29 @@ func (j *Journal) encode(ctx context.Context, project behalf.ProjectID, rec beha
 		if err := shrink(ctx, project, &rec); err != nil {
 			return nil, err
 		}
-		if data, err = json.Marshal(rec); err != nil {
-			return nil, fault.Wrap(fault.Internal, "journal.encode", err)
-		}
-		if len(data) <= j.cfg.MaxRecord {
-			return data, nil
+		if data, err = marshal(rec); err != nil || len(data) <= j.cfg.MaxRecord {
+			return data, err
 		}
 	}
 	return nil, fault.Newf(fault.Invalid, "journal.encode", "a record of %d bytes cannot be made to fit", len(data))
+}
+
+// marshal encodes a record. The event of a finish is put in as it was published: the encoder would check and copy it all
+// once more, for every run.
+func marshal(rec behalf.Record) ([]byte, error) {
+	var event json.RawMessage
+	if rec.Finish != nil && rec.Finish.Event != nil {
+		finish := *rec.Finish
+		event, finish.Event = finish.Event, nil
+		rec.Finish = &finish
+	}
+	data, err := json.Marshal(rec)
+	if err != nil || event == nil {
+		return data, fault.Wrap(fault.Internal, "journal.encode", err)
+	}
+	// The finish is the record's last member, and is never empty.
+	data = append(data[:len(data)-len(`}}`)], `,"event":`...)
+	return append(append(data, event...), `}}`...), nil
 }
 
 func (j *Journal) shrinkEvent(ctx context.Context, project behalf.ProjectID, rec *behalf.Record) error {

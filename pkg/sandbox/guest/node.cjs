@@ -252,25 +252,29 @@ function account(def, { app, auth }) {
 
 // ---- $ ------------------------------------------------------------------------------------------------------------
 
+// What is the same for every run is made once, and what few steps touch only when they do.
+const flowLater = Object.fromEntries(['delay', 'suspend', 'rerun', 'trigger', 'refreshTimeout'].map((name) => [name, () => {
+  throw comesLater(`$.flow.${name}`);
+}]));
+const [send_, service, files] = ['$.send', '$.service', '$.files'].map(absent);
+
 function helpers(run, frame) {
-  const flow = {
-    exit(reason) {
-      run.exit ??= reason === undefined ? {} : { reason: String(reason) };
-    },
-  };
-  for (const name of ['delay', 'suspend', 'rerun', 'trigger', 'refreshTimeout']) {
-    flow[name] = () => {
-      throw comesLater(`$.flow.${name}`);
-    };
-  }
+  let context;
   return {
     export: (name, value) => put(run, exportName(name), value, `$.export("${name}")`),
     respond: (answer) => respond(run, answer),
-    flow,
-    context: { ...frame.steps.trigger?.context, ...frame.context, run: { runs: 1 } },
-    send: absent('$.send'),
-    service: absent('$.service'),
-    files: absent('$.files'),
+    flow: {
+      ...flowLater,
+      exit(reason) {
+        run.exit ??= reason === undefined ? {} : { reason: String(reason) };
+      },
+    },
+    get context() {
+      return (context ??= { ...frame.steps.trigger?.context, ...frame.context, run: { runs: 1 } });
+    },
+    send: send_,
+    service,
+    files,
   };
 }
 
@@ -328,6 +332,7 @@ async function answering(run, { status = 200, headers = {}, body, immediate }) {
   const response = { status, headers: checkHeaders(headers) };
   if (run.answered) return;
   run.answered = true;
+  if (immediate) response.immediate = true;
   if (isStream(body)) {
     if (immediate) throw new TypeError('$.respond: a stream cannot be answered with immediate');
     response.base64 = (await drain(body)).toString('base64');
@@ -496,7 +501,9 @@ function tidyGlobals() {
 }
 
 Error.stackTraceLimit = 25;
-process.env.TZ = 'UTC'; // one clock for every machine
+// What Node itself reads of its environment: one clock for every machine, and a home that it can write to.
+process.env.TZ = 'UTC';
+process.env.HOME = process.cwd();
 process.env = {};
 globalThis.console = new Console({ stdout: capture('stdout'), stderr: capture('stderr'), ignoreErrors: false });
 
