@@ -186,11 +186,19 @@ func (c *call) checkUser(ctx context.Context, e behalf.Event) error {
 	if e.User == "" {
 		return behalf.FailUserRequired(needs[0].Step)
 	}
+	version := needed(needs)
 	accounts, err := c.env.Users.Accounts(ctx, e.Project, e.User)
 	if err != nil {
 		return err
 	}
-	_, failure := behalf.Resolve(needed(needs), e, accounts)
+	if _, missing := behalf.Resolve(version, e, accounts); missing == nil {
+		return nil
+	}
+	// A copy may say yes, never no: the account may have been connected a moment ago.
+	if accounts, err = c.env.Users.AccountsFromLeader(ctx, e.Project, e.User); err != nil {
+		return err
+	}
+	_, failure := behalf.Resolve(version, e, accounts)
 	switch {
 	case failure == nil:
 		return nil

@@ -33,6 +33,8 @@ type Endpoints interface {
 type Users interface {
 	User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
 	Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
+	// AccountsFromLeader asks past every copy.
+	AccountsFromLeader(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
 }
 
 // Verifier knows who sent a bearer token. Unauthenticated is a token that is not, or no longer, good.

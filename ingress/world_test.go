@@ -124,6 +124,10 @@ func (u users) Accounts(_ context.Context, _ behalf.ProjectID, id behalf.Externa
 	return u[id], nil
 }
 
+func (u users) AccountsFromLeader(ctx context.Context, p behalf.ProjectID, id behalf.ExternalUserID) ([]behalf.Account, error) {
+	return u.Accounts(ctx, p, id)
+}
+
 // world is an ingress with everything around it, of which a test changes what it is about.
 type world struct {
 	bus      *bus

@@ -42,11 +42,7 @@ func (s stepAuth) Auth(ctx context.Context, account behalf.Account) (worker.Auth
 	if err != nil {
 		return worker.Auth{}, err
 	}
-	auth := worker.Auth{Fields: known.StepAuth(found.Fields)}
-	for _, value := range found.Fields {
-		auth.Secrets = append(auth.Secrets, value)
-	}
-	return auth, nil
+	return worker.Auth{Fields: known.StepAuth(found.Fields), Secrets: found.Secrets()}, nil
 }
 
 // accountSecrets is the credential store as the API asks for it: it writes and deletes, and never reads.

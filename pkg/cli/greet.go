@@ -141,8 +141,8 @@ func (d *dev) keepAccount(ctx context.Context, p *parts, user behalf.ExternalUse
 		CreatedAt: now, UpdatedAt: now,
 	}
 	_, err := d.secrets.Put(ctx, credential.PathOf(p.env, account), credential.Credential{
-		Fields:    map[string]secret.String{"oauth_access_token": access, "oauth_refresh_token": refresh},
-		ExpiresAt: expires,
+		Fields:       map[string]secret.String{credential.FieldAccessToken: access},
+		RefreshToken: refresh, ExpiresAt: expires,
 	}, 0)
 	if err != nil {
 		return err

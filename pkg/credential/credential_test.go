@@ -142,7 +142,7 @@ func TestNoTwoPathsMeetAndNoneIsReserved(t *testing.T) {
 		if strings.EqualFold(keyA, keyB) && a.User != b.User {
 			t.Fatalf("the users of %#v and %#v differ only by the case of letters", a, b)
 		}
-		for _, segment := range strings.SplitSeq(keyA, "/") {
+		for segment := range strings.SplitSeq(keyA, "/") {
 			if segment == "" || segment == "." || segment == ".." || strings.ContainsAny(segment, "%\\ \t\n\x00*>") {
 				t.Fatalf("%q has a segment that a path must not have", keyA)
 			}

@@ -34,7 +34,7 @@ func encode(c Credential) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false) // or a value could grow to six times its size
+	enc.SetEscapeHTML(false)              // or a value could grow to six times its size
 	if err := enc.Encode(r); err != nil { //nolint:gosec // sealed before it leaves the process
 		return nil, errors.New("the credential cannot be written") // its own text might quote a value
 	}

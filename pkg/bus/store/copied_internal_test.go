@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -97,8 +98,8 @@ func TestABucketThatWasMadeAnewIsBelieved(t *testing.T) {
 func TestWithoutAWatchNothingIsKept(t *testing.T) {
 	t.Parallel()
 	s := newScript(t)
-	s.leader("a", 1, 5)
-	s.want("a", 0)
+	s.leader("b", 1, 5)
+	s.want("b", 0)
 	s.watch(s.copy.begin(), "a", 1, 5)
 	s.copy.end()
 	s.want("a", 0)
@@ -107,7 +108,8 @@ func TestWithoutAWatchNothingIsKept(t *testing.T) {
 func TestMissesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newScript(t)
-	for i := range 2 * maxMissed {
+	s.copy.missFor = time.Hour
+	for i := range maxMissed + 100 {
 		s.copy.miss(fmt.Sprint(i))
 	}
 	if n := len(s.copy.missed); n != maxMissed {
