@@ -149,7 +149,9 @@ func TestUsers(t *testing.T) {
 	for pages := 0; ; pages++ {
 		a := w.call(backend, "GET", "/v1/users?limit=7"+cursor, "")
 		var got struct {
-			Data []struct{ User string } `json:"data"`
+			Data []struct {
+				User string `json:"user"`
+			} `json:"data"`
 			Info struct {
 				Cursor *string `json:"end_cursor"`
 			} `json:"page_info"`

@@ -74,11 +74,19 @@ func (d *Deployer) Deploy(ctx context.Context, env behalf.Environment, project b
 	if err := putContent(ctx, stores.Versions, loaded); err != nil {
 		return Deployed{}, err
 	}
-	workflow, err := d.activate(ctx, env, b.Folder, loaded.Version)
+	var workflow behalf.Workflow
+	err = retry(func() (err error) {
+		workflow, err = d.activate(ctx, env, b.Folder, loaded.Version)
+		return err
+	})
 	if err != nil {
 		return Deployed{}, err
 	}
-	token, err := open(ctx, stores.Endpoints, workflow.Endpoint, loaded.Version)
+	var token secret.String
+	err = retry(func() (err error) {
+		token, err = open(ctx, stores.Endpoints, workflow.Endpoint, loaded.Version)
+		return err
+	})
 	if err != nil {
 		return Deployed{}, err
 	}
@@ -119,21 +127,20 @@ func putContent(ctx context.Context, versions Versions, loaded Loaded) error {
 	return versions.PutVersion(ctx, v)
 }
 
-// activate writes the workflow's record, which also claims its endpoint id. Who loses a race reads again.
-func (d *Deployer) activate(ctx context.Context, env behalf.Environment, folder string, v behalf.Version) (behalf.Workflow, error) {
+// retry does again what lost a race, for it reads anew before it writes.
+func retry(once func() error) error {
 	const tries = 5
-	var last error
+	var err error
 	for range tries {
-		w, err := d.activateOnce(ctx, env, folder, v)
-		if !fault.Is(err, fault.Conflict) {
-			return w, err
+		if err = once(); !fault.Is(err, fault.Conflict) {
+			return err
 		}
-		last = err
 	}
-	return behalf.Workflow{}, last
+	return err
 }
 
-func (d *Deployer) activateOnce(ctx context.Context, env behalf.Environment, folder string, v behalf.Version) (behalf.Workflow, error) {
+// activate writes the workflow's record, which also claims its endpoint id.
+func (d *Deployer) activate(ctx context.Context, env behalf.Environment, folder string, v behalf.Version) (behalf.Workflow, error) {
 	workflows := d.environments[env].Workflows
 	current, revision, err := workflows.Workflow(ctx, v.Project, v.Workflow)
 	switch {
@@ -178,7 +185,7 @@ func (d *Deployer) endpointID(ctx context.Context, env behalf.Environment, v beh
 // open writes the endpoint, from which on the ingress serves the version. It returns the trigger's token where it made
 // one: at the first deploy with auth: token, or the first since another kind of auth.
 func open(ctx context.Context, endpoints Endpoints, id behalf.EndpointID, v behalf.Version) (secret.String, error) {
-	current, err := endpoints.Endpoint(ctx, id)
+	current, revision, err := endpoints.Endpoint(ctx, id)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return secret.String{}, err
 	}
@@ -197,7 +204,8 @@ func open(ctx context.Context, endpoints Endpoints, id behalf.EndpointID, v beha
 	if same(current, next) {
 		return secret.String{}, nil
 	}
-	return token, endpoints.PutEndpoint(ctx, next)
+	_, err = endpoints.PutEndpoint(ctx, next, revision)
+	return token, err
 }
 
 // same compares two endpoints as they are stored: an empty list and none are the same there.

@@ -159,6 +159,36 @@ func TestConcurrentDeploys(t *testing.T) {
 	}
 }
 
+// TestOneTriggerToken has many deploy a workflow for the first time at once: the one token that was told is the one
+// that holds.
+func TestOneTriggerToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token := w.token(ours)
+	answers := make([]answer, 8)
+	var group sync.WaitGroup
+	for i := range answers {
+		group.Go(func() {
+			answers[i] = w.call("", "POST", "/v1/deploy", bundle("token", "one"), "Authorization", "Bearer "+token)
+		})
+	}
+	group.Wait()
+	var told []string
+	for _, a := range answers {
+		got := deployed(t, a)
+		if got["trigger_token"] == "" {
+			continue
+		}
+		told = append(told, got["trigger_token"])
+		if !auth.Matches(secret.New(got["trigger_token"]), w.dev.endpoints[behalf.EndpointID(got["endpoint_id"])].TokenHash) {
+			t.Error("a token was told that does not hold")
+		}
+	}
+	if len(told) != 1 {
+		t.Errorf("%d tokens were told", len(told))
+	}
+}
+
 func TestDeployRefuses(t *testing.T) {
 	t.Parallel()
 	t.Run("what cannot be loaded, with every mistake", func(t *testing.T) {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/base64"
 	"net/url"
 	"slices"
 	"strconv"
@@ -81,25 +80,4 @@ func (q query) user() (behalf.ExternalUserID, error) {
 		return "", nil
 	}
 	return behalf.ParseExternalUserID(q.text("user"))
-}
-
-// Cursors of users are the last id of a page, dressed so that nobody builds one.
-
-func userCursor(user behalf.ExternalUserID) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(user))
-}
-
-func parseUserCursor(s string) (behalf.ExternalUserID, error) {
-	if s == "" {
-		return "", nil
-	}
-	id, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil {
-		return "", invalid("after is no cursor of ours")
-	}
-	user, err := behalf.ParseExternalUserID(string(id))
-	if err != nil {
-		return "", invalid("after is no cursor of ours")
-	}
-	return user, nil
 }

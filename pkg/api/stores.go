@@ -27,10 +27,10 @@ type Workflows interface {
 	PutWorkflow(ctx context.Context, w behalf.Workflow, revision uint64) (uint64, error)
 }
 
-// Endpoints are the URLs of one environment.
+// Endpoints are the URLs of one environment, with revisions as those of Workflows.
 type Endpoints interface {
-	Endpoint(ctx context.Context, id behalf.EndpointID) (behalf.Endpoint, error)
-	PutEndpoint(ctx context.Context, e behalf.Endpoint) error
+	Endpoint(ctx context.Context, id behalf.EndpointID) (behalf.Endpoint, uint64, error)
+	PutEndpoint(ctx context.Context, e behalf.Endpoint, revision uint64) (uint64, error)
 }
 
 // Versions are the immutable states of workflows, and the code of their steps.
@@ -42,8 +42,9 @@ type Versions interface {
 // Users are the external users of one environment.
 type Users interface {
 	User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
-	// Users lists at most limit users behind `after`, in an order of the store's own.
-	Users(ctx context.Context, project behalf.ProjectID, after behalf.ExternalUserID, limit int) ([]behalf.ExternalUser, error)
+	// Users lists at most limit users behind the cursor of the page before, in an order of the store's own. Errors:
+	// Invalid for a cursor that is none, Unavailable.
+	Users(ctx context.Context, project behalf.ProjectID, after string, limit int) (UserPage, error)
 	EnsureUser(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
 }
 
@@ -97,5 +98,11 @@ type RunQuery struct {
 // RunPage is one page of runs, and the cursor of the next; empty on the last.
 type RunPage struct {
 	Runs   []behalf.Run
+	Cursor string
+}
+
+// UserPage is one page of users, and the cursor of the next; empty on the last.
+type UserPage struct {
+	Users  []behalf.ExternalUser
 	Cursor string
 }

@@ -81,11 +81,13 @@ func TestToken(t *testing.T) {
 		},
 		"Basic in lower case and JSON": {
 			asJSON, `{"grant_type":"client_credentials"}`,
-			[]string{"Authorization", strings.Replace(basic(string(ours), mySecret), "Basic", "basic", 1)}, "connect invoke manage",
+			[]string{"Authorization", strings.Replace(basic(string(ours), mySecret), "Basic", "basic", 1)},
+			"connect invoke manage",
 		},
 		"Basic, escaped, with the id in the body too": {
 			asForm, "grant_type=client_credentials&client_id=" + string(ours),
-			[]string{"Authorization", basic("oac%5Fours", mySecret)}, "connect invoke manage",
+			[]string{"Authorization", basic("oac%5Fours", mySecret)},
+			"connect invoke manage",
 		},
 		"an empty Authorization header":     {asJSON, w.body(asJSON, ours), []string{"Authorization", ""}, "connect invoke manage"},
 		"their scope for everything":        {asForm, w.body(asForm, ours, "scope", "*"), nil, "connect invoke manage"},

@@ -32,25 +32,15 @@ func (a *API) users(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	after, err := parseUserCursor(q.text("after"))
+	found, err := c.Users.Users(r.Context(), c.Project, q.text("after"), limit)
 	if err != nil {
 		return err
 	}
-	// One more than asked for tells whether there is another page.
-	found, err := c.Users.Users(r.Context(), c.Project, after, limit+1)
-	if err != nil {
-		return err
-	}
-	cursor := ""
-	if len(found) > limit {
-		found = found[:limit]
-		cursor = userCursor(found[limit-1].External)
-	}
-	data := make([]userView, len(found))
-	for i, u := range found {
+	data := make([]userView, len(found.Users))
+	for i, u := range found.Users {
 		data[i] = viewUser(u)
 	}
-	web.WriteJSON(w, http.StatusOK, newPage(data, cursor))
+	web.WriteJSON(w, http.StatusOK, newPage(data, found.Cursor))
 	return nil
 }
 

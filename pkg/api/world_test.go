@@ -140,23 +140,27 @@ func (m *memory) PutWorkflow(_ context.Context, w behalf.Workflow, revision uint
 	return m.revisions[k], err
 }
 
-func (m *memory) Endpoint(_ context.Context, id behalf.EndpointID) (behalf.Endpoint, error) {
+func (m *memory) Endpoint(_ context.Context, id behalf.EndpointID) (behalf.Endpoint, uint64, error) {
 	err := m.enter("Endpoint")
 	defer m.mu.Unlock()
 	e, ok := m.endpoints[id]
 	if err == nil && !ok {
 		err = missing()
 	}
-	return e, err
+	return e, m.revisions[string(id)], err
 }
 
-func (m *memory) PutEndpoint(_ context.Context, e behalf.Endpoint) error {
+func (m *memory) PutEndpoint(_ context.Context, e behalf.Endpoint, revision uint64) (uint64, error) {
 	err := m.enter("PutEndpoint")
 	defer m.mu.Unlock()
+	if err == nil && m.revisions[string(e.ID)] != revision {
+		err = fault.New(fault.Conflict, "memory", "another revision")
+	}
 	if err == nil {
 		m.endpoints[e.ID] = e
+		m.revisions[string(e.ID)]++
 	}
-	return err
+	return m.revisions[string(e.ID)], err
 }
 
 func (m *memory) PutObject(_ context.Context, p behalf.ProjectID, content []byte) (behalf.ObjectRef, error) {
@@ -181,16 +185,25 @@ func (m *memory) User(_ context.Context, p behalf.ProjectID, u behalf.ExternalUs
 	return find(m.users, key(p, u), err)
 }
 
-func (m *memory) Users(_ context.Context, p behalf.ProjectID, after behalf.ExternalUserID, limit int) ([]behalf.ExternalUser, error) {
+func (m *memory) Users(_ context.Context, p behalf.ProjectID, after string, limit int) (api.UserPage, error) {
 	err := m.enter("Users")
 	defer m.mu.Unlock()
-	var list []behalf.ExternalUser
+	if err == nil && after != "" && !strings.HasPrefix(after, "id ") {
+		err = fault.New(fault.Invalid, "memory", "no cursor of ours")
+	}
+	var page api.UserPage
 	for _, k := range slices.Sorted(maps.Keys(m.users)) {
-		if u := m.users[k]; u.Project == p && u.External > after && len(list) < limit {
-			list = append(list, u)
+		u := m.users[k]
+		switch {
+		case u.Project != p || after != "" && "id "+string(u.External) <= after:
+		case len(page.Users) == limit:
+			page.Cursor = "id " + string(page.Users[limit-1].External)
+			return page, err
+		default:
+			page.Users = append(page.Users, u)
 		}
 	}
-	return list, err
+	return page, err
 }
 
 func (m *memory) EnsureUser(_ context.Context, p behalf.ProjectID, u behalf.ExternalUserID) (behalf.ExternalUser, error) {
@@ -387,15 +400,15 @@ const (
 	productive behalf.ClientID = "oac_productive" // all scopes, production alone
 )
 
-func newWorld(t testing.TB, change ...func(*api.Config, *api.Deps)) *world {
-	t.Helper()
+func newWorld(tb testing.TB, change ...func(*api.Config, *api.Deps)) *world {
+	tb.Helper()
 	w := &world{
-		t: t, prod: newMemory(), dev: newMemory(), reg: prometheus.NewRegistry(),
+		t: tb, prod: newMemory(), dev: newMemory(), reg: prometheus.NewRegistry(),
 		secrets: map[behalf.ClientID]secret.String{}, log: &strings.Builder{},
 	}
 	var err error
 	if w.signer, err = auth.NewSigner(auth.Config{}, auth.NewKey()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, m := range []*memory{w.prod, w.dev} {
 		m.keys[w.signer.KeyID()] = w.signer.PublicKey()
@@ -455,11 +468,11 @@ type answer struct {
 }
 
 // field reads a member of the body; dots go deeper, numbers into lists.
-func (a answer) field(t testing.TB, name string) any {
-	t.Helper()
+func (a answer) field(tb testing.TB, name string) any {
+	tb.Helper()
 	var doc any
 	if err := json.Unmarshal([]byte(a.body), &doc); err != nil {
-		t.Fatalf("%v in %s", err, a.body)
+		tb.Fatalf("%v in %s", err, a.body)
 	}
 	for part := range strings.SplitSeq(name, ".") {
 		switch v := doc.(type) {
@@ -468,11 +481,11 @@ func (a answer) field(t testing.TB, name string) any {
 		case []any:
 			var i int
 			if json.Unmarshal([]byte(part), &i) != nil || i >= len(v) {
-				t.Fatalf("no %s in %s", name, a.body)
+				tb.Fatalf("no %s in %s", name, a.body)
 			}
 			doc = v[i]
 		default:
-			t.Fatalf("no %s in %s", name, a.body)
+			tb.Fatalf("no %s in %s", name, a.body)
 		}
 	}
 	return doc

@@ -234,4 +234,11 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// serving is what a role of one environment has.
+func serving(env behalf.Environment, b *book) map[behalf.Environment]auth.Copy {
+	copies := make(map[behalf.Environment]auth.Copy, 1)
+	copies[env] = b
+	return copies
+}
+
 var errCanary = errors.New("nats: no responders at 10.0.0.7")

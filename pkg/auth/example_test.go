@@ -17,7 +17,7 @@ func ExampleVerifier_Verify() {
 		fmt.Println(err)
 		return
 	}
-	verifier := auth.NewVerifier(auth.Config{}, map[behalf.Environment]auth.Copy{behalf.Production: copies})
+	verifier := auth.NewVerifier(auth.Config{}, serving(behalf.Production, copies))
 
 	token, err := signer.Sign(identityOf(aClient()))
 	if err != nil {

@@ -70,7 +70,7 @@ func TestTokenDiesOfAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		token := w.token(t, identityOf(aClient()))
-		fresh := auth.NewVerifier(auth.Config{}, map[behalf.Environment]auth.Copy{behalf.Production: w.production})
+		fresh := auth.NewVerifier(auth.Config{}, serving(behalf.Production, w.production))
 		check := func(age string, good bool) {
 			t.Helper()
 			for name, v := range map[string]*auth.Verifier{"with a cache": w.verifier, "without": fresh} {
@@ -82,7 +82,7 @@ func TestTokenDiesOfAge(t *testing.T) {
 		}
 		check("new", true)
 		time.Sleep(time.Hour + 29*time.Second)
-		fresh = auth.NewVerifier(auth.Config{}, map[behalf.Environment]auth.Copy{behalf.Production: w.production})
+		fresh = auth.NewVerifier(auth.Config{}, serving(behalf.Production, w.production))
 		check("within the leeway", true)
 		time.Sleep(time.Second)
 		check("beyond the leeway", false)
@@ -126,8 +126,8 @@ func TestEnvironments(t *testing.T) {
 	w := newWorld(t)
 	both, one := aClient(), aClient()
 	one.Environments = []behalf.Environment{behalf.Development}
-	onlyProduction := auth.NewVerifier(auth.Config{}, map[behalf.Environment]auth.Copy{behalf.Production: w.production})
-	onlyDevelopment := auth.NewVerifier(auth.Config{}, map[behalf.Environment]auth.Copy{behalf.Development: w.develop})
+	onlyProduction := auth.NewVerifier(auth.Config{}, serving(behalf.Production, w.production))
+	onlyDevelopment := auth.NewVerifier(auth.Config{}, serving(behalf.Development, w.develop))
 	for name, c := range map[string]struct {
 		verifier *auth.Verifier
 		client   behalf.Client
@@ -151,7 +151,7 @@ func TestEnvironments(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	small := auth.NewVerifier(auth.Config{Cached: 4}, map[behalf.Environment]auth.Copy{behalf.Production: w.production})
+	small := auth.NewVerifier(auth.Config{Cached: 4}, serving(behalf.Production, w.production))
 	var tokens []secret.String
 	for range 50 {
 		tokens = append(tokens, w.token(t, identityOf(aClient())))
@@ -190,7 +190,7 @@ func BenchmarkVerify(b *testing.B) {
 	b.Run("miss", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			cold := auth.NewVerifier(auth.Config{}, map[behalf.Environment]auth.Copy{behalf.Production: w.production})
+			cold := auth.NewVerifier(auth.Config{}, serving(behalf.Production, w.production))
 			if _, err := cold.Verify(ctx, token); err != nil {
 				b.Fatal(err)
 			}

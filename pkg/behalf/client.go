@@ -22,7 +22,7 @@ const (
 // scope, connect:workflow:invoke is invoke, and every other connect:… is connect. The result is sorted, each once.
 func ParseScopes(s string) ([]Scope, error) {
 	var scopes []Scope
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		switch {
 		case word == "*":
 			scopes = append(scopes, ScopeInvoke, ScopeConnect, ScopeManage)

@@ -16,7 +16,7 @@ func TestParseScopes(t *testing.T) {
 		"":                                      nil,
 		"invoke":                                {"invoke"},
 		"manage invoke":                         {"invoke", "manage"},
-		" invoke\tinvoke  connect ":             {"connect", "invoke"},
+		" invoke\tconnect  invoke ":             {"connect", "invoke"},
 		"*":                                     {"connect", "invoke", "manage"},
 		"connect:*":                             {"connect"},
 		"connect:accounts:read connect:proxy":   {"connect"},

@@ -44,8 +44,12 @@ type Origin struct {
 func (e Event) AppendJSON(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `{"v":`...), int64(e.V), 10)
 	for _, field := range [...]struct{ name, value string }{
-		{`,"id":"`, string(e.ID)}, {`","run":"`, string(e.Run)}, {`","project":"`, string(e.Project)},
-		{`","environment":"`, string(e.Environment)}, {`","workflow":"`, string(e.Workflow)}, {`","version":"`, string(e.Version)},
+		{`,"id":"`, string(e.ID)},
+		{`","run":"`, string(e.Run)},
+		{`","project":"`, string(e.Project)},
+		{`","environment":"`, string(e.Environment)},
+		{`","workflow":"`, string(e.Workflow)},
+		{`","version":"`, string(e.Version)},
 		{`","lane":"`, string(e.Lane)},
 	} {
 		b = append(append(b, field.name...), field.value...)
@@ -56,7 +60,11 @@ func (e Event) AppendJSON(b []byte) []byte {
 	}
 	b = e.At.AppendFormat(append(b, `,"at":"`...), time.RFC3339Nano)
 	b = append(append(b, `","origin":`...), e.Origin.json()...)
-	b = append(append(b, `,"trigger":`...), e.Trigger...)
+	b = append(b, `,"trigger":`...)
+	if len(e.Trigger) == 0 {
+		b = append(b, "null"...)
+	}
+	b = append(b, e.Trigger...)
 	return append(b, '}')
 }
 

@@ -1,6 +1,7 @@
 package behalf_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	const run = behalf.RunID("run_0198f3a0c1d27e0f8a1b2c3d4e5f6071")
-	covered := map[behalf.Code]bool{}
+	var covered []behalf.Code
 	for _, c := range []struct {
 		failure *behalf.Failure
 		code    behalf.Code
@@ -45,7 +46,7 @@ func TestFailures(t *testing.T) {
 		{behalf.FailQueueFull(), "queue_full", 503, "The queue of this workflow is full; nothing was accepted, send it again later"},
 		{behalf.FailUnavailable(), "unavailable", 503, "Behalf cannot accept events right now; nothing was accepted, send it again later"},
 	} {
-		covered[c.code] = true
+		covered = append(covered, c.code)
 		f := c.failure
 		if f.Code != c.code || f.Code.Status() != c.status || f.Message != c.message {
 			t.Errorf("%s is %s, %d, %q", c.code, f.Code, f.Code.Status(), f.Message)
@@ -59,12 +60,9 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	for _, code := range behalf.Codes() {
-		if !covered[code] {
+		if !slices.Contains(covered, code) {
 			t.Errorf("%s is not in the table", code)
 		}
-	}
-	if len(covered) != len(behalf.Codes()) {
-		t.Errorf("%d codes are covered, there are %d", len(covered), len(behalf.Codes()))
 	}
 	if got := behalf.Code("new").Status(); got != 400 {
 		t.Errorf("a code of a later release answers %d", got)

@@ -72,7 +72,7 @@ func TestFreshIDsAreRead(t *testing.T) {
 	if !strings.HasPrefix(string(behalf.NewUserRecordID()), "exu_") {
 		t.Error("a user record without its prefix")
 	}
-	if behalf.NewEndpointID() == behalf.NewEndpointID() {
+	if one, two := behalf.NewEndpointID(), behalf.NewEndpointID(); one == two {
 		t.Error("two endpoints meet")
 	}
 }
@@ -117,7 +117,7 @@ func TestDerivedIDs(t *testing.T) {
 	if behalf.NewObjectID("proj_a", []byte("x")) == behalf.NewObjectID("proj_b", []byte("x")) {
 		t.Error("two projects share an object")
 	}
-	if behalf.NewObjectID("proj_a", []byte("x")) != behalf.NewObjectID("proj_a", []byte("x")) {
+	if one, two := behalf.NewObjectID("proj_a", []byte("x")), behalf.NewObjectID("proj_a", []byte("x")); one != two {
 		t.Error("one content has two objects")
 	}
 }

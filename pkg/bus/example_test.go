@@ -30,7 +30,7 @@ func example(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // a folder of the example
 	server, err := embedded.Start(embedded.Config{Dir: dir})
 	if err != nil {
 		return err

@@ -73,7 +73,7 @@ func eventMessage(e behalf.Event, reply string) (*nats.Msg, error) {
 }
 
 // errUnknown marks a publish whose outcome nobody told.
-var errUnknown = errors.New("no acknowledgement came") //nolint:gochecknoglobals // a sentinel, branched on here only
+var errUnknown = errors.New("no acknowledgement came")
 
 // store publishes once. The error is errUnknown's where the message may have been stored.
 func (b *Bus) store(ctx context.Context, m *nats.Msg) (Receipt, error) {

@@ -86,7 +86,8 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // publisher may say then: never that nothing was stored where something was, and never stored twice.
 func TestPublishThroughABadLine(t *testing.T) {
 	t.Parallel()
-	kept := func(l *line, t *testing.T) func() bool {
+	kept := func(t *testing.T, l *line) func() bool {
+		t.Helper()
 		return func() bool { return len(l.stored(t)) == 1 }
 	}
 	for name, c := range map[string]struct {
@@ -104,13 +105,15 @@ func TestPublishThroughABadLine(t *testing.T) {
 		"the acknowledgement is late": {
 			before: bustest.HoldAnswers, stored: 1,
 			during: func(t *testing.T, l *line, _ context.CancelFunc) {
-				eventually(t, "it is stored", kept(l, t))
+				t.Helper()
+				eventually(t, "it is stored", kept(t, l))
 				l.proxy.Set(bustest.Pass)
 			},
 		},
 		"the acknowledgement is too late": {
 			before: bustest.HoldAnswers, stored: 1, duplicate: true,
 			during: func(t *testing.T, l *line, _ context.CancelFunc) {
+				t.Helper()
 				wait(t, bustest.Config().PubAckTimeout*3/2)
 				l.proxy.Set(bustest.Pass)
 			},
@@ -118,13 +121,15 @@ func TestPublishThroughABadLine(t *testing.T) {
 		"the acknowledgement is lost with the connection": {
 			before: bustest.DropAnswers, stored: 1, duplicate: true,
 			during: func(t *testing.T, l *line, _ context.CancelFunc) {
-				eventually(t, "it is stored", kept(l, t))
+				t.Helper()
+				eventually(t, "it is stored", kept(t, l))
 				l.proxy.Cut(bustest.Pass)
 			},
 		},
 		"the publish is lost with the connection": {
 			before: bustest.DropRequests, stored: 1, seen: true,
 			during: func(t *testing.T, l *line, _ context.CancelFunc) {
+				t.Helper()
 				wait(t, 100*time.Millisecond)
 				l.proxy.Cut(bustest.Pass)
 			},
@@ -132,13 +137,15 @@ func TestPublishThroughABadLine(t *testing.T) {
 		"the acknowledgement never comes": {
 			before: bustest.DropAnswers, stored: 1, code: "acceptance_unknown",
 			during: func(t *testing.T, l *line, end context.CancelFunc) {
-				eventually(t, "it is stored", kept(l, t))
+				t.Helper()
+				eventually(t, "it is stored", kept(t, l))
 				end()
 			},
 		},
 		"the publish never arrives": {
 			before: bustest.DropRequests, stored: 0, code: "acceptance_unknown",
 			during: func(t *testing.T, _ *line, end context.CancelFunc) {
+				t.Helper()
 				wait(t, bustest.Config().PubAckTimeout*3/2)
 				end()
 			},
@@ -146,7 +153,8 @@ func TestPublishThroughABadLine(t *testing.T) {
 		"the acknowledgement is lost and nobody is there any more": {
 			before: bustest.DropAnswers, stored: 1, code: "acceptance_unknown",
 			during: func(t *testing.T, l *line, end context.CancelFunc) {
-				eventually(t, "it is stored", kept(l, t))
+				t.Helper()
+				eventually(t, "it is stored", kept(t, l))
 				l.proxy.Cut(bustest.Refuse)
 				wait(t, 300*time.Millisecond)
 				end()

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/app"
@@ -94,23 +95,25 @@ func (r records) Workflow(ctx context.Context, project behalf.ProjectID, id beha
 	return found.Value, found.Revision, err
 }
 
-func (r records) Endpoint(ctx context.Context, id behalf.EndpointID) (behalf.Endpoint, error) {
+func (r records) Endpoint(ctx context.Context, id behalf.EndpointID) (behalf.Endpoint, uint64, error) {
 	found, err := r.EndpointFromLeader(ctx, id)
-	return found.Value, err
+	return found.Value, found.Revision, err
 }
 
-func (r records) PutEndpoint(ctx context.Context, e behalf.Endpoint) error {
-	current, err := r.EndpointFromLeader(ctx, e.ID)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return err
+func (r records) Users(ctx context.Context, project behalf.ProjectID, after string, limit int) (api.UserPage, error) {
+	var from uint64
+	if after != "" {
+		var err error
+		if from, err = strconv.ParseUint(after, 10, 63); err != nil {
+			return api.UserPage{}, fault.New(fault.Invalid, "cli.users", "after must be a cursor that a page before gave")
+		}
 	}
-	_, err = r.Store.PutEndpoint(ctx, e, current.Revision)
-	return err
-}
-
-func (r records) Users(ctx context.Context, project behalf.ProjectID, after behalf.ExternalUserID, limit int) ([]behalf.ExternalUser, error) {
-	page, err := r.Store.Users(ctx, project, 0, limit)
-	return page.Users, err
+	page, err := r.Store.Users(ctx, project, from, limit)
+	found := api.UserPage{Users: page.Users}
+	if page.Next != 0 {
+		found.Cursor = strconv.FormatUint(page.Next, 10)
+	}
+	return found, err
 }
 
 func (r records) FindAccount(ctx context.Context, project behalf.ProjectID, id behalf.AccountID) (behalf.Account, error) {

@@ -151,7 +151,7 @@ func ParseRecord(subject string) (Record, error) {
 		Run:  Run{behalf.Environment(t[1]), behalf.ProjectID(t[2]), behalf.WorkflowID(t[3]), behalf.RunID(t[4])},
 		Kind: behalf.RecordKind(t[5]), State: t[6], User: t[7],
 	}
-	p, err := r.Run.Prefix()
+	p, err := r.Prefix()
 	if err != nil {
 		return Record{}, err
 	}

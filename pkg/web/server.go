@@ -89,7 +89,9 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, cfg Serve
 	if err != nil {
 		err = errors.Join(err, srv.Close())
 	}
-	<-stopped
+	if end := <-stopped; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
 	return fault.Wrap(fault.Timeout, "web.Serve", err)
 }
 

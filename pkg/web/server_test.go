@@ -64,7 +64,7 @@ func TestServeLetsRequestsFinish(t *testing.T) {
 			answer <- err.Error()
 			return
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		body, _ := io.ReadAll(resp.Body)
 		answer <- string(body)
 	}()
@@ -147,7 +147,7 @@ func TestServerRefusesWhatIsTooMuch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer conn.Close()
+			defer func() { _ = conn.Close() }()
 			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 			_, _ = io.WriteString(conn, c.send)
 			line, err := bufio.NewReader(conn).ReadString('\n')

@@ -46,14 +46,16 @@ func TestWriteError(t *testing.T) {
 	}{
 		"an outside error shows its kind alone": {
 			fault.Wrap(fault.Unavailable, "bus.Publish", errors.New("dial tcp 10.0.0.7: refused")),
-			503, `{"error":"unavailable","code":"unavailable"}`, map[string]string{"Retry-After": "1", "Cache-Control": "no-store"},
+			503, `{"error":"unavailable","code":"unavailable"}`,
+			map[string]string{"Retry-After": "1", "Cache-Control": "no-store"},
 		},
 		"what nobody classified is ours": {
 			errors.New("secret of the operator"), 500, `{"error":"internal","code":"internal"}`, map[string]string{"Retry-After": ""},
 		},
 		"a message and a code": {
 			fault.New(fault.Invalid, "api", "no <such> app").WithCode("app_unknown"),
-			400, `{"error":"no \u003csuch\u003e app","code":"app_unknown"}`, map[string]string{"Content-Type": "application/json"},
+			400, `{"error":"no \u003csuch\u003e app","code":"app_unknown"}`,
+			map[string]string{"Content-Type": "application/json"},
 		},
 		"who is asked to prove themselves is told how": {
 			fault.New(fault.Unauthenticated, "auth", ""), 401, `{"error":"unauthenticated","code":"unauthenticated"}`,
@@ -279,7 +281,7 @@ func TestHandle(t *testing.T) {
 			resp, err := http.Get(srv.URL)
 			var body []byte
 			if err == nil {
-				defer resp.Body.Close()
+				defer func() { _ = resp.Body.Close() }()
 				body, err = io.ReadAll(resp.Body)
 			}
 			<-done

@@ -157,13 +157,14 @@ func (r *rig) drained() {
 		r.t.Fatalf("it took %s to give back", waited)
 	}
 	select {
-	case <-w.over:
-		r.t.Fatal("it left with a delivery in hand")
+	case err := <-w.over:
+		r.t.Fatal("it left with a delivery in hand: ", err)
 	default:
 	}
 	heir.none(next.Source, 2*Layout().AckWait) // still held, with signs of life
 	r.ack(held)
-	w.over <- <-w.over // it has left; the clean-up reads it again
+	r.must(<-w.over)
+	w.over <- nil // for the clean-up
 	r.settled()
 }
 

@@ -136,7 +136,7 @@ func (p *Proxy) carry(to, from net.Conn, drop Mode) {
 	}
 }
 
-var errGone = errors.New("the connection was cut") //nolint:gochecknoglobals // a sentinel
+var errGone = errors.New("the connection was cut")
 
 func (p *Proxy) write(to net.Conn, data []byte, drop Mode) error {
 	for {

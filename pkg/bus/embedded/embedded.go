@@ -63,7 +63,7 @@ func Start(cfg Config) (*Server, error) {
 		ns.Shutdown()
 		return nil, fault.Newf(fault.Unavailable, "embedded.Start", "NATS does not start; is %s in use by another process?", cmp.Or(cfg.Addr, cfg.Dir))
 	}
-	s := &Server{ns: ns, dir: cfg.Dir, creds: map[behalf.Environment]secret.String{}}
+	s := &Server{ns: ns, dir: cfg.Dir, creds: make(map[behalf.Environment]secret.String)}
 	if err := s.admit(keys); err != nil {
 		s.Close()
 		return nil, err

@@ -78,7 +78,7 @@ func loadKeys(dir string) (keys, error) {
 }
 
 func makeKeys(file string) (keys, error) {
-	k := keys{Accounts: map[behalf.Environment]identity{}}
+	k := keys{Accounts: make(map[behalf.Environment]identity)}
 	var errs []error
 	take := func(prefix nkeys.PrefixByte) key {
 		made, err := newKey(prefix)

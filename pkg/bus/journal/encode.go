@@ -65,9 +65,8 @@ func (j *Journal) shrinkEvent(ctx context.Context, project behalf.ProjectID, rec
 	}
 	var event behalf.Event
 	rec.Finish.EventRef = &ref
-	if json.Unmarshal(rec.Finish.Event, &event) != nil {
-		rec.Finish.Event = nil
-		return nil
+	if err := json.Unmarshal(rec.Finish.Event, &event); err != nil {
+		return fault.Wrap(fault.Internal, "journal.encode", err)
 	}
 	event.Trigger = nil // the rest stays: the history is listed by it
 	rec.Finish.Event, err = json.Marshal(event)

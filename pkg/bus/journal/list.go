@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -42,6 +43,7 @@ const (
 	liveWindow = 1_000
 	// scanTimeout is how long the server keeps what a scan needed after its last read.
 	scanTimeout = 10 * time.Second
+	scanTries   = 40
 )
 
 // List reads the newest runs of a project from the history, and on the first page those that still run. A page may be
@@ -120,7 +122,7 @@ func (j *Journal) window(ctx context.Context, q Query, start, end uint64) ([]ent
 	err := j.scan(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{"hist." + string(j.env) + "." + string(q.Project) + "." + workflow + ".*.*"},
 		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
-	}, int(end-start)+1, func(e entry) bool {
+	}, int(end-start)+1, func(e entry) bool { //nolint:gosec // a window is small
 		if e.seq > end {
 			return false
 		}
@@ -180,12 +182,16 @@ func (j *Journal) scan(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, "journal.scan", err)
 	}
-	for read := 0; read < most; {
+	for read, tries := 0, 0; read < most; {
 		batch, err := consumer.FetchNoWait(min(most-read, firstWindow))
 		if err != nil {
 			return fault.Wrap(fault.Unavailable, "journal.scan", err)
 		}
 		n, more, err := drain(batch, each)
+		if errors.Is(err, nats.ErrNoResponders) && tries < scanTries && pause(ctx) == nil {
+			tries++ // in a cluster a consumer that was made may not listen yet where it was placed
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -24,7 +25,7 @@ func (j *Journal) Result(ctx context.Context, project behalf.ProjectID, workflow
 	}
 	last, err := j.last(ctx, subject.JournalOf(j.env, run), filter)
 	if fault.Is(err, fault.NotFound) {
-		last, err = j.fromHistory(ctx, project, run)
+		last, err = j.fromHistory(ctx, project, workflow, run)
 	}
 	if err != nil {
 		return behalf.Run{}, err
@@ -43,7 +44,7 @@ func (j *Journal) Find(ctx context.Context, run behalf.RunID) (behalf.Run, error
 	}
 	last, err := j.last(ctx, subject.JournalOf(j.env, run), wordOf(run)+string(j.env)+".*.*."+string(run)+".>")
 	if fault.Is(err, fault.NotFound) {
-		last, err = j.fromHistory(ctx, "*", run)
+		last, err = j.fromHistory(ctx, "*", "", run)
 	}
 	if err != nil {
 		return behalf.Run{}, err
@@ -157,7 +158,7 @@ func startOf(run behalf.RunID, otherwise time.Time) time.Time {
 const historyScan = 20_000
 
 // fromHistory finds a run whose journal is gone, by the time in its id.
-func (j *Journal) fromHistory(ctx context.Context, project behalf.ProjectID, run behalf.RunID) (entry, error) {
+func (j *Journal) fromHistory(ctx context.Context, project behalf.ProjectID, workflow behalf.WorkflowID, run behalf.RunID) (entry, error) {
 	start := startOf(run, time.Time{})
 	unknown := fault.New(fault.NotFound, "journal.Result", "no such run")
 	if start.IsZero() {
@@ -166,7 +167,7 @@ func (j *Journal) fromHistory(ctx context.Context, project behalf.ProjectID, run
 	start = start.Add(-time.Second)
 	found := entry{}
 	err := j.scan(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{"hist." + string(j.env) + "." + string(project) + ".*.*.*"},
+		FilterSubjects: []string{"hist." + string(j.env) + "." + string(project) + "." + cmp.Or(string(workflow), "*") + ".*.*"},
 		DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &start,
 	}, historyScan, func(e entry) bool {
 		if e.record.Run == run {
