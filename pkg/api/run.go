@@ -147,8 +147,8 @@ func (a *API) resultByToken(w http.ResponseWriter, r *http.Request) error {
 		case err != nil:
 			return err
 		default:
-			if from := originOf(run); opens(token, from) {
-				return a.answer(w, r, run, from.Trusted)
+			if opens(token, run.ResultHash) {
+				return a.answer(w, r, run, originOf(run).Trusted)
 			}
 		}
 	}
@@ -183,8 +183,8 @@ func originOf(run behalf.Run) behalf.Origin {
 }
 
 // opens says whether the token is the one that was made with the run. A run without one is opened by none.
-func opens(token secret.String, from behalf.Origin) bool {
-	return from.ResultHash != "" && auth.Matches(token, from.ResultHash)
+func opens(token secret.String, hash string) bool {
+	return hash != "" && auth.Matches(token, hash)
 }
 
 // answer renders a run's result. Trusted says whether the caller may read a step's own error.
@@ -211,4 +211,4 @@ type progress struct {
 	State behalf.RunState `json:"state"`
 }
 
-func noRun() error { return notFound("no such run") }
+func noRun() error { return notFound("no such run, or it has not begun yet") }

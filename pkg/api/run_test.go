@@ -34,6 +34,7 @@ func (w *world) run(state behalf.RunState, changes ...func(*behalf.Run, *behalf.
 	if r.Event, err = json.Marshal(e); err != nil {
 		w.t.Fatal(err)
 	}
+	r.ResultHash = e.Origin.ResultHash
 	w.dev.runs[id] = r
 	return r
 }
@@ -124,7 +125,7 @@ func TestResultByToken(t *testing.T) {
 	trusted := w.run(behalf.StateFailed, failed(behalf.FailStep("summary", "canary of the step")), func(_ *behalf.Run, e *behalf.Event) { e.Origin.Trusted = true })
 	closed := w.run(behalf.StateOK, func(_ *behalf.Run, e *behalf.Event) { e.Origin.ResultHash = "" })
 	forgotten := w.run(behalf.StateOK)
-	forgotten.Event = nil
+	forgotten.Event, forgotten.ResultHash = nil, ""
 	w.dev.runs[forgotten.ID] = forgotten
 	foreign := w.run(behalf.StateRunning, func(r *behalf.Run, _ *behalf.Event) { r.Project = theirs })
 

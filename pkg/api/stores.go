@@ -78,8 +78,8 @@ type Runs interface {
 	Result(ctx context.Context, project behalf.ProjectID, workflow behalf.WorkflowID, run behalf.RunID) (behalf.Run, error)
 	// Show tells all of a run.
 	Show(ctx context.Context, project behalf.ProjectID, run behalf.RunID) (behalf.Run, error)
-	// Find is Result for a caller who will prove by a result token that the run is theirs, whatever its project. The
-	// run's event must be there, since it holds the token's hash.
+	// Find is Result for a caller who will prove by a result token that the run is theirs, whatever its project: its
+	// ResultHash says by which.
 	Find(ctx context.Context, run behalf.RunID) (behalf.Run, error)
 	List(ctx context.Context, query RunQuery) (RunPage, error)
 }

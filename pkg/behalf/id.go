@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -79,6 +80,15 @@ func KeyedRunID(scope ...string) RunID {
 
 // Keyed says whether the run was made from an Idempotency-Key.
 func (r RunID) Keyed() bool { return len(r) == 36 && r[16] == '8' }
+
+// Time is when the run's id was made, or zero for a run that was made from a key.
+func (r RunID) Time() time.Time {
+	raw, err := hex.DecodeString(strings.TrimPrefix(string(r), "run_"))
+	if err != nil || len(raw) != 16 || r.Keyed() {
+		return time.Time{}
+	}
+	return time.Unix(uuid.UUID(raw).Time().UnixTime()).UTC()
+}
 
 // Event is the id of the run's one event.
 func (r RunID) Event() EventID { return EventID("evt_" + strings.TrimPrefix(string(r), "run_")) }

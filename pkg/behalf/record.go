@@ -43,6 +43,8 @@ type Record struct {
 	// User and Version of the run, so that one that is not finished can be listed. A finish record has the event.
 	User    ExternalUserID `json:"user,omitempty"`
 	Version VersionID      `json:"version,omitempty"`
+	// ResultHash is that of the event's origin: whoever has its token may ask how far the run is.
+	ResultHash string `json:"result_hash,omitempty"`
 	// RequestHash is the SHA-256 of a keyed request, of an accepted record.
 	RequestHash string `json:"request_hash,omitempty"`
 	// Step is the step that has just ended. Nil for a record of no step.

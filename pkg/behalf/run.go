@@ -21,4 +21,6 @@ type Run struct {
 	Event       json.RawMessage `json:"event,omitempty"`
 	StartedAt   time.Time       `json:"started_at"`
 	UpdatedAt   time.Time       `json:"updated_at"`
+	// ResultHash is the SHA-256 of the token that reads the result, where the trigger has no OAuth.
+	ResultHash string `json:"-"`
 }

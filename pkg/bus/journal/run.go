@@ -216,6 +216,16 @@ func (r *Run) begin(ctx context.Context) error {
 	return r.write(ctx, behalf.Record{Kind: behalf.RecordBegin})
 }
 
+// Announce makes visible that a run has begun which has left no record yet, because its first step takes long: so it is
+// listed, and whoever asks for its result is told that it runs. It must not meet another call on the run. Errors as
+// Record.
+func (r *Run) Announce(ctx context.Context) error {
+	if r.last != 0 {
+		return nil
+	}
+	return r.begin(ctx)
+}
+
 // Record makes a step durable that is not the last. The next step may start only when it returns. Errors: Conflict,
 // when another attempt owns the run: stop, neither answer nor ack; Unavailable; code journal_evicted.
 func (r *Run) Record(ctx context.Context, step behalf.StepRecord) error {
@@ -256,7 +266,7 @@ func (r *Run) write(ctx context.Context, rec behalf.Record) error {
 	rec.V, rec.Run, rec.Attempt, rec.Worker = behalf.FormatVersion, r.Event.Run, r.Attempt, r.worker
 	rec.At, rec.EventSeq, rec.TimerSeq = time.Now().UTC(), r.EventSeq, r.timer
 	if rec.Finish == nil {
-		rec.User, rec.Version = r.Event.User, r.Event.Version
+		rec.User, rec.Version, rec.ResultHash = r.Event.User, r.Event.Version, r.Event.Origin.ResultHash
 	}
 	data, err := r.journal.encode(ctx, r.Event.Project, rec)
 	if err != nil {

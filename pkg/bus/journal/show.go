@@ -3,12 +3,10 @@ package journal
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -126,7 +124,7 @@ func (j *Journal) view(e entry) behalf.Run {
 	rec := e.record
 	v := behalf.Run{
 		ID: rec.Run, Environment: j.env, Attempts: rec.Attempt, UpdatedAt: rec.At, StartedAt: startOf(rec.Run, rec.At),
-		State: behalf.StateRunning, Wait: rec.Wait, User: rec.User, Version: rec.Version,
+		State: behalf.StateRunning, Wait: rec.Wait, User: rec.User, Version: rec.Version, ResultHash: rec.ResultHash,
 	}
 	v.Project, v.Workflow = subject.OwnerOf(e.subject)
 	if rec.Wait != nil {
@@ -137,6 +135,7 @@ func (j *Journal) view(e entry) behalf.Run {
 		var event behalf.Event
 		if json.Unmarshal(f.Event, &event) == nil {
 			v.Project, v.Workflow, v.Version, v.User = event.Project, event.Workflow, event.Version, event.User
+			v.ResultHash = event.Origin.ResultHash
 		}
 	}
 	if rec.Step != nil {
@@ -147,11 +146,10 @@ func (j *Journal) view(e entry) behalf.Run {
 
 // startOf reads the time out of a run's id, or takes the other for one that was made from a key.
 func startOf(run behalf.RunID, otherwise time.Time) time.Time {
-	raw, err := hex.DecodeString(string(run)[len("run_"):])
-	if err != nil || len(raw) != 16 || run.Keyed() {
-		return otherwise
+	if made := run.Time(); !made.IsZero() {
+		return made
 	}
-	return time.Unix(uuid.UUID(raw).Time().UnixTime()).UTC()
+	return otherwise
 }
 
 // historyScan is the most that is read to find one run in the history.
