@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 )
@@ -21,29 +22,24 @@ const (
 // maxUnknown is how many frames of unknown types are answered before the guest counts as broken.
 const maxUnknown = 16
 
-// guest is a child that has said hello. It runs one run at a time.
+// guest is a child that has said hello. It runs one run at a time, and whoever holds it is the only one to touch it.
+//
+// Nobody reads while it has nothing to do: what it says then is never right, and is found by quiet before its next run.
 type guest struct {
-	proc *process
-	cfg  Config
-	// over is closed when nothing more will be read.
-	over chan struct{}
-	// hello and result carry what the reader found; both have room for the one that can be due.
-	hello   chan frame
-	result  chan frame
-	unknown int // the reader's own
+	proc   *process
+	cfg    Config
+	frames *frameReader
 
-	// Owned by whoever holds the guest: one run at a time.
 	key  Key
 	sent map[string]string // source by file
 	runs int
 	buf  []byte
 
-	mu       sync.Mutex
-	inFlight uint64 // the run that the guest may speak of; 0 for none
-	logs     []behalf.Log
-	logged   int
-	retired  bool  // it wants no further run
-	broken   error // the rule that it broke
+	logs    []behalf.Log // of the run in flight
+	logged  int
+	unknown int   // frames of unknown types
+	retired bool  // it wants no further run
+	broken  error // the rule that it broke
 }
 
 // startGuest starts a child and waits for its hello.
@@ -52,149 +48,166 @@ func startGuest(ctx context.Context, l launcher, cfg Config) (*guest, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{
-		proc: proc, cfg: cfg, over: make(chan struct{}), sent: map[string]string{},
-		hello: make(chan frame, 1), result: make(chan frame, 1),
-	}
-	go g.read()
-	if err := g.greet(ctx, l.lim); err != nil {
+	g := &guest{proc: proc, cfg: cfg, frames: newFrameReader(proc.conn), sent: map[string]string{}}
+	if err := g.greet(ctx); err != nil {
 		g.close()
 		return nil, err
+	}
+	if err := l.lim.apply(proc.cmd.Process.Pid); err != nil {
+		g.close()
+		return nil, fmt.Errorf("limits of a guest: %w", err)
 	}
 	return g, nil
 }
 
-func (g *guest) greet(ctx context.Context, lim limits) error {
+// greet waits for hello. The end of ctx, or of the time for it, is the child's.
+func (g *guest) greet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, g.cfg.StartTimeout, errors.New("it said no hello in time"))
 	defer cancel()
-	select {
-	case f := <-g.hello:
-		if f.Protocol != protocol {
-			return fmt.Errorf("the guest speaks protocol %d, not %d", f.Protocol, protocol)
-		}
-		return lim.apply(g.proc.cmd.Process.Pid)
-	case <-g.over:
-		if err := g.breach(); err != nil {
-			return err
-		}
+	stop := context.AfterFunc(ctx, g.proc.kill)
+	f, err := g.frames.next()
+	if !stop() {
 		<-g.proc.done
-		return fmt.Errorf("the guest ended before its hello (%s): %.300s", g.proc.exit().words(nil), g.proc.tail.bytes())
-	case <-ctx.Done():
 		return fmt.Errorf("start of a guest: %w", context.Cause(ctx))
 	}
+	switch {
+	case errors.Is(err, errEnd):
+		g.proc.end()
+		return fmt.Errorf("the guest ended before its hello (%s): %.300s", g.proc.exit().words(nil), g.proc.tail.bytes())
+	case err != nil:
+		return breach(err)
+	case f.Type != typeHello:
+		return breach(fmt.Errorf("%.40q out of order", f.Type))
+	case f.Protocol != protocol:
+		return fmt.Errorf("the guest speaks protocol %d, not %d", f.Protocol, protocol)
+	}
+	return nil
 }
+
+func breach(err error) error { return fmt.Errorf("the guest broke the protocol: %w", err) }
 
 // close ends the guest and waits until nothing of it is left.
 func (g *guest) close() {
 	g.proc.kill()
-	<-g.over
+	_ = g.proc.conn.Close()
 }
 
-// usable says whether the guest may be given another run.
-func (g *guest) usable() bool {
+// spent says that the guest may be given no further run.
+func (g *guest) spent() bool {
 	select {
-	case <-g.over:
+	case <-g.proc.done:
+		return true
+	default:
+		return g.retired || g.broken != nil || g.runs >= g.cfg.MaxRuns
+	}
+}
+
+// fit says that the guest may be given its next run, now.
+func (g *guest) fit() bool { return !g.spent() && g.quiet() }
+
+// quiet says that the guest has said nothing since its last run, and has not hung up: whatever it said now would be out
+// of order, or the wish to retire.
+func (g *guest) quiet() bool {
+	if g.frames.r.Buffered() > 0 {
 		return false
-	default:
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return !g.retired && g.broken == nil && g.runs < g.cfg.MaxRuns
+	raw, err := g.proc.conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var peeked error
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, peeked = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return true
+	})
+	return err == nil && errors.Is(peeked, unix.EAGAIN)
 }
 
-// breach is the rule that the guest broke, nil while it broke none.
-func (g *guest) breach() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.broken
+// do runs one job to its end. The context's end is the guest's.
+func (g *guest) do(ctx context.Context, job Job) (Reply, error) {
+	g.runs++
+	id := newID()
+	known, seen := g.sent[job.File]
+	if seen && known != job.Source {
+		return Reply{}, fmt.Errorf("two sources of %s in version %s", job.File, job.Key.Version)
+	}
+	buf, err := job.appendFrames(g.buf[:0], id, !seen)
+	if err != nil {
+		return Reply{}, err
+	}
+	g.sent[job.File] = job.Source
+	g.logs, g.logged = nil, 0
+
+	began := time.Now()
+	stop := context.AfterFunc(ctx, g.proc.kill)
+	_, writeErr := g.proc.conn.Write(buf) // a guest that is gone is told by its end
+	clear(buf)                            // it carries the run's secrets
+	if g.buf = buf; cap(buf) > 64<<10 {
+		g.buf = nil
+	}
+	f, err := g.hear(id)
+	if !stop() {
+		<-g.proc.done // the kill has begun: wait for it
+	}
+	reply := Reply{Duration: time.Since(began), Logs: g.logs}
+	if err != nil {
+		return g.cutShort(ctx, reply, errors.Join(writeErr, err))
+	}
+	reply.Exports, reply.Response, reply.Exit, reply.Err = f.Exports, f.Response, f.Exit, f.Err
+	return reply, nil
 }
 
-// read is the one reader of the guest's frames. It ends with the guest's end, and ends the guest that breaks a rule.
-func (g *guest) read() {
-	defer close(g.over)
-	defer func() { _ = g.proc.conn.Close() }()
-	frames := newFrameReader(g.proc.conn)
-	for greeted := false; ; greeted = true {
-		f, err := frames.next()
+// newID names a run within its guest. It cannot be guessed, so that a result sent too early is one of no run; it fits a
+// number of JavaScript.
+func newID() uint64 {
+	return rand.Uint64()>>11 | 1 //nolint:gosec // G404: whoever shares the guest's process can read it anyway
+}
+
+// hear reads until the result of a run. An error is the end of the guest: its own, or of our patience with it.
+func (g *guest) hear(id uint64) (frame, error) {
+	for {
+		f, err := g.frames.next()
 		if err == nil {
-			err = g.take(f, greeted)
+			err = g.take(f, id)
 		}
-		if err == nil {
-			continue
-		}
-		if errors.Is(err, errEnd) {
+		switch {
+		case errors.Is(err, errEnd):
 			g.proc.end()
-			return
+			return frame{}, err
+		case err != nil:
+			g.broken = breach(err)
+			g.proc.kill()
+			return frame{}, err
+		case f.Type == typeResult:
+			return f, nil
 		}
-		g.fail(err)
-		g.proc.kill()
-		return
 	}
 }
 
-func (g *guest) fail(err error) {
-	select {
-	case <-g.proc.done: // cut off by its end, or by ours
-		return
-	default:
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.broken = fmt.Errorf("the guest broke the protocol: %w", err)
-}
-
-// take hands one frame on, or says which rule it breaks.
-func (g *guest) take(f frame, greeted bool) error {
-	if greeted == (f.Type == typeHello) {
-		return fmt.Errorf("%.40q out of order", f.Type)
-	}
+// take deals with one frame, or says which rule it breaks.
+func (g *guest) take(f frame, id uint64) error {
 	switch f.Type {
-	case typeHello:
-		g.hello <- f
-	case typeLogs:
-		return g.takeLogs(f)
-	case typeResult:
-		if err := g.takeResult(f); err != nil {
-			return err
+	case typeLogs, typeResult:
+		if f.ID != id {
+			return fmt.Errorf("%s of no run in flight", f.Type)
 		}
-		g.result <- f
+		if len(f.Exports) > 0 && f.Exports[0] != '{' {
+			return errors.New("exports are no object")
+		}
+		g.keep(f.Logs)
+		g.retired = g.retired || f.Last
 	case typeRetire:
-		g.retire()
-	case typeUnsupported:
-		return errors.New("it does not know what it was sent")
+		g.retired = true
+	case typeHello, typeUnsupported:
+		return fmt.Errorf("%q out of order", f.Type)
 	default:
 		return g.refuse(f)
 	}
 	return nil
 }
 
-func (g *guest) takeLogs(f frame) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if f.ID == 0 || f.ID != g.inFlight {
-		return errors.New("logs of no run in flight")
-	}
-	g.keep(f.Logs)
-	return nil
-}
-
-// takeResult ends the run in flight: what follows speaks of none.
-func (g *guest) takeResult(f frame) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if f.ID == 0 || f.ID != g.inFlight {
-		return errors.New("result of no run in flight")
-	}
-	if len(f.Exports) > 0 && f.Exports[0] != '{' {
-		return errors.New("exports are no object")
-	}
-	g.keep(f.Logs)
-	g.inFlight = 0
-	g.retired = g.retired || f.Last
-	return nil
-}
-
-// keep adds lines to the logs of the run, as far as there is room. The lock is held.
+// keep adds lines to the logs of the run, as far as there is room.
 func (g *guest) keep(lines []logLine) {
 	for _, line := range lines {
 		g.logged += len(line.Text) + logCost
@@ -207,12 +220,6 @@ func (g *guest) keep(lines []logLine) {
 		}
 		g.logs = append(g.logs, behalf.Log{At: time.UnixMilli(line.At).UTC(), Stream: stream, Text: line.Text})
 	}
-}
-
-func (g *guest) retire() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.retired = true
 }
 
 // refuse answers a frame of a type that this release does not know: the guest may be newer.
@@ -230,90 +237,18 @@ func (g *guest) refuse(f frame) error {
 	return nil
 }
 
-// do runs one job to its end. The context's end is the guest's.
-func (g *guest) do(ctx context.Context, job Job) (Reply, error) {
-	g.runs++
-	id := newID()
-	known, seen := g.sent[job.File]
-	if seen && known != job.Source {
-		return Reply{}, fmt.Errorf("two sources of %s in version %s", job.File, job.Key.Version)
-	}
-	buf, err := job.appendFrames(g.buf[:0], id, !seen)
-	if err != nil {
-		return Reply{}, err
-	}
-	g.sent[job.File] = job.Source
-	g.begin(id)
-
-	began := time.Now()
-	stop := context.AfterFunc(ctx, g.proc.kill)
-	_, writeErr := g.proc.conn.Write(buf) // a guest that is gone is told by its end
-	clear(buf)                            // it carries the run's secrets
-	if g.buf = buf; cap(buf) > 64<<10 {
-		g.buf = nil
-	}
-	f, ok := g.await()
-	if !stop() {
-		<-g.over // the kill has begun: wait for it
-	}
-	reply := Reply{Duration: time.Since(began)}
-	if !ok {
-		return g.cutShort(ctx, reply, writeErr)
-	}
-	reply.Exports, reply.Response, reply.Exit, reply.Err, reply.Logs = f.Exports, f.Response, f.Exit, f.Err, g.takeLines()
-	return reply, nil
-}
-
-// newID names a run within its guest. It cannot be guessed, so that a result sent too early is one of no run; it fits a
-// number of JavaScript.
-func newID() uint64 {
-	return rand.Uint64()>>11 | 1 //nolint:gosec // G404: whoever shares the guest's process can read it anyway
-}
-
-func (g *guest) begin(id uint64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.inFlight, g.logs, g.logged = id, nil, 0
-}
-
-func (g *guest) takeLines() []behalf.Log {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	lines := g.logs
-	g.logs = nil
-	return lines
-}
-
-// await waits for the result, or for the guest's end: then there may be none.
-func (g *guest) await() (frame, bool) {
-	select {
-	case f := <-g.result:
-		return f, true
-	case <-g.over:
-	}
-	select {
-	case f := <-g.result: // it came first
-		return f, true
-	default:
-		return frame{}, false
-	}
-}
-
 // cutShort tells how a run ended without a result. The guest is gone.
-func (g *guest) cutShort(ctx context.Context, reply Reply, writeErr error) (Reply, error) {
-	<-g.proc.done
-	reply.Logs = g.takeLines()
+func (g *guest) cutShort(ctx context.Context, reply Reply, err error) (Reply, error) {
+	ended := g.proc.exit()
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		reply.Cut = true
 	case ctx.Err() != nil:
-		return Reply{}, fmt.Errorf("run in a guest: %w", context.Cause(ctx))
-	case g.breach() != nil:
-		reply.Died = g.breach().Error()
-	case writeErr != nil && len(reply.Logs) == 0 && g.proc.exit() == exit{}:
-		return Reply{}, fmt.Errorf("the guest was gone before the run: %w", writeErr)
+		return Reply{}, fmt.Errorf("run in a guest: %w", errors.Join(context.Cause(ctx), err))
+	case g.broken != nil:
+		reply.Died = g.broken.Error()
 	default:
-		reply.Died = g.proc.exit().words(g.proc.tail.bytes())
+		reply.Died = ended.words(g.proc.tail.bytes())
 	}
 	return reply, nil
 }

@@ -108,17 +108,25 @@ func (p *Pool) acquire(ctx context.Context, key Key) (*guest, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, old := range t.evicted {
-			old.close()
+		if t.evicted != nil {
+			t.evicted.close()
 		}
-		switch {
-		case t.guest != nil:
-			return t.guest, nil
-		case t.place:
+		if t.place {
 			return p.bind(ctx, key)
 		}
-		if g, err := p.wait(ctx, key, t.turn); g != nil || err != nil {
-			return g, err
+		g := t.guest
+		if g == nil {
+			g, err = p.wait(ctx, key, t.turn)
+		}
+		switch {
+		case err != nil:
+			return nil, err
+		case g == nil: // look again
+		case g.fit():
+			return g, nil
+		default: // it misbehaved, or died, after its last run
+			g.close()
+			p.free(key)
 		}
 	}
 }
@@ -163,7 +171,7 @@ type taken struct {
 	guest   *guest
 	place   bool
 	turn    chan *guest
-	evicted []*guest // to be closed
+	evicted *guest // to be closed
 }
 
 func (p *Pool) take(key Key) (taken, error) {
@@ -174,25 +182,18 @@ func (p *Pool) take(key Key) (taken, error) {
 	}
 	var t taken
 	for i := len(p.idle) - 1; i >= 0; i-- { // the one that was busy last has the warmest caches
-		g := p.idle[i].guest
-		if g.key != key {
-			continue
-		}
-		p.idle = slices.Delete(p.idle, i, i+1)
-		if g.usable() {
+		if p.idle[i].key == key {
+			t.guest = p.idle[i].guest
+			p.idle = slices.Delete(p.idle, i, i+1)
 			p.busy++
-			t.guest = g
 			return t, nil
 		}
-		p.forget(key)
-		t.evicted = append(t.evicted, g)
 	}
 	grow := p.grows(key)
 	if grow && p.total >= p.cfg.Max && len(p.idle) > 0 {
-		old := p.idle[0].guest
+		t.evicted = p.idle[0].guest
 		p.idle = slices.Delete(p.idle, 0, 1)
-		p.forget(old.key)
-		t.evicted = append(t.evicted, old)
+		p.forget(t.evicted.key)
 	}
 	if grow && p.total < p.cfg.Max {
 		p.total++
@@ -220,7 +221,7 @@ func (p *Pool) grows(key Key) bool {
 // bind gives a blank guest to the key, or starts one. Where it cannot, the place is free again.
 func (p *Pool) bind(ctx context.Context, key Key) (*guest, error) {
 	g := p.takeBlank()
-	for g != nil && !g.usable() { // it died while it waited
+	for g != nil && !g.fit() { // it died while it waited
 		g.close()
 		g = p.takeBlank()
 	}
@@ -254,7 +255,7 @@ func (p *Pool) takeBlank() *guest {
 
 // release takes a guest back after its run.
 func (p *Pool) release(g *guest, key Key) {
-	if g.usable() && p.keep(g) {
+	if !g.spent() && p.keep(g) {
 		return
 	}
 	g.close()

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -97,7 +98,7 @@ func TestAFullPoolGivesThePlaceOfAnIdleGuest(t *testing.T) {
 	first := idleOf(t, pool, jobOf("d_a"))
 	mustDo(t, pool, jobOf("d_b"))
 	select {
-	case <-first.over:
+	case <-first.proc.done:
 	default:
 		t.Error("the first guest lives on")
 	}
@@ -170,7 +171,7 @@ func TestUpkeep(t *testing.T) {
 	if blank.key != jobA.Key || blank.runs != 1 {
 		t.Error("the blank guest was not taken")
 	}
-	<-blank.over // idle for too long
+	<-blank.proc.done // idle for too long
 	for len(blanks()) < 2 {
 		<-time.After(time.Millisecond)
 	}
@@ -180,7 +181,7 @@ func TestUpkeep(t *testing.T) {
 		t.Error(err)
 	}
 	for _, g := range left {
-		<-g.over
+		<-g.proc.done
 	}
 	if _, err := pool.Do(t.Context(), jobA); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("a closed pool answers %v", err)
@@ -221,16 +222,20 @@ func TestTheEndOfThePoolWaitsForItsRuns(t *testing.T) {
 
 func TestWithoutNodeStepsAreRefusedWithWhatToType(t *testing.T) {
 	t.Parallel()
-	for name, path := range map[string]string{
-		"nothing there": "/nowhere/node",
-		"not Node":      "/bin/true",
-		"an old one":    "testdata/old-node",
+	old, err := filepath.Abs("testdata/old-node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ path, found string }{
+		"nothing there": {"/nowhere/node", "/nowhere/node does not run"},
+		"not Node":      {"/bin/true", `/bin/true is Node ""`},
+		"an old one":    {old, `is Node "20.1.0"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pool := New(t.Context(), Config{Node: path}, zerolog.Nop())
+			pool := New(t.Context(), Config{Node: c.path}, zerolog.Nop())
 			_, err := pool.Do(t.Context(), jobA)
-			if fault.KindOf(err) != fault.Unavailable || !strings.Contains(fault.Safe(err), "type: export BEHALF_NODE=") {
+			if fault.KindOf(err) != fault.Unavailable || !strings.Contains(fault.Safe(err), c.found) || !strings.Contains(fault.Safe(err), "type: export BEHALF_NODE=") {
 				t.Errorf("got %v", err)
 			}
 			if !errors.Is(err, pool.Refusal()) || pool.Tier() != "" {

@@ -79,7 +79,7 @@ func (p *Pool) expired(before time.Time) []*guest {
 	defer p.mu.Unlock()
 	var old []*guest
 	p.idle = slices.DeleteFunc(p.idle, func(i idleGuest) bool {
-		if i.usable() && i.since.After(before) {
+		if !i.spent() && i.since.After(before) {
 			return false
 		}
 		p.forget(i.key)
@@ -87,7 +87,7 @@ func (p *Pool) expired(before time.Time) []*guest {
 		return true
 	})
 	p.blanks = slices.DeleteFunc(p.blanks, func(g *guest) bool {
-		if g.usable() {
+		if !g.spent() {
 			return false
 		}
 		old = append(old, g)
