@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -12,16 +15,13 @@ import (
 
 // execute runs the steps that are not done yet, one after another. The next starts only when the record of the one
 // before is durable; the last one's record is the run's finish.
+//
+// The run's timeout is for the work of this attempt: what a run waited, and what died with another worker, is not its
+// author's.
 func (w *Worker) execute(ctx context.Context, a *attempt) error {
-	limit := a.version.Settings.Timeout
-	if limit <= 0 {
-		limit = behalf.DefaultTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, a.limit())
 	defer cancel()
-	for _, done := range a.run.Steps {
-		a.exports = append(a.exports, done.Exports)
-	}
+	w.takeOver(ctx, a)
 	steps := a.version.Steps
 	for i := len(a.run.Steps); i < len(steps); i++ {
 		if a.delivery.Stale() {
@@ -35,77 +35,103 @@ func (w *Worker) execute(ctx context.Context, a *attempt) error {
 	return w.finish(ctx, a, nil, a.result(nil)) // a version without steps, or one whose last step is recorded already
 }
 
+func (a *attempt) limit() time.Duration {
+	return cmp.Or(a.version.Settings.Timeout, behalf.DefaultTimeout)
+}
+
+// takeOver goes on from what earlier attempts did. Whether they told the answer that a step gave early, nobody knows; a
+// second one is dropped where it arrives.
+func (w *Worker) takeOver(ctx context.Context, a *attempt) {
+	for _, done := range a.run.Steps {
+		a.exports = append(a.exports, done.Exports)
+		a.timing.Steps += done.Duration
+	}
+	w.early(ctx, a)
+}
+
 // one runs one step and records it. It is over when the run is finished or gone to wait.
 func (w *Worker) one(ctx context.Context, a *attempt, s behalf.Step, last bool) (over bool, err error) {
-	call, err := w.call(ctx, a, s)
-	if err != nil {
-		return true, w.platform(ctx, a, nil, err)
-	}
 	w.cfg.Points(ctx, BeforeStep)
 	began := time.Now()
-	outcome, err := w.deps.Runner.Run(ctx, call)
+	outcome, err := w.deps.Runner.Run(ctx, a.call(s))
 	took := time.Since(began)
 	a.timing.Steps += took
 	w.cfg.Points(ctx, AfterStep)
 	if err != nil {
-		return true, w.platform(ctx, a, nil, err)
+		return true, w.platform(ctx, a, a.clean(err))
 	}
-	if outcome.Cut && ctx.Err() == context.Canceled { //nolint:errorlint // a context's own error is never wrapped
+	if outcome.Cut && errors.Is(ctx.Err(), context.Canceled) {
 		return true, fault.New(fault.Canceled, "worker.one", "cut short by our own leaving")
 	}
 	record := a.record(s, began, took, outcome)
-	w.metrics.step(s, outcome)
+	w.stepped(a, s, outcome, took)
 	switch {
 	case outcome.Cut, outcome.Err != nil:
 		return true, w.failed(ctx, a, s, record, outcome.Cut)
 	case last, outcome.Exit != nil:
 		return true, w.finish(ctx, a, &record, a.result(&record))
 	}
-	return false, w.keep(ctx, a, record)
+	return w.keep(ctx, a, record)
 }
 
-// keep makes a step durable that is not the last.
-func (w *Worker) keep(ctx context.Context, a *attempt, record behalf.StepRecord) error {
-	began := time.Now()
-	w.cfg.Points(ctx, BeforeRecord)
+func (w *Worker) stepped(a *attempt, s behalf.Step, o behalf.Outcome, took time.Duration) {
+	outcome := w.metrics.step(s, o, took)
+	w.log.Debug().Str("run", string(a.run.Event.Run)).Str("step", string(s.Name)).Int("attempt", a.run.Attempt).
+		Str("outcome", outcome).Float64("duration_ms", milliseconds(took)).Msg("step ended")
+}
+
+// keep makes a step durable that is not the last. It is over where the journal does not take it.
+func (w *Worker) keep(ctx context.Context, a *attempt, record behalf.StepRecord) (over bool, err error) {
 	settling, cancel := w.settling(ctx)
 	defer cancel()
+	w.cfg.Points(settling, BeforeRecord)
+	began := time.Now()
+	answered := first(a.run.Steps) != nil
 	if err := a.run.Record(settling, record); err != nil {
-		return w.refused(settling, a, err)
+		return true, w.refused(settling, a, err)
 	}
-	w.cfg.Points(ctx, AfterRecord)
 	a.timing.Journal += time.Since(began)
+	w.cfg.Points(settling, AfterRecord)
 	a.exports = append(a.exports, record.Exports)
-	if record.Response != nil && record.Response.Immediate {
-		early := behalf.Result{V: behalf.FormatVersion, Run: a.run.Event.Run, State: behalf.StateRunning, Response: record.Response, Timing: a.timing}
-		if err := w.deps.Bus.Answer(settling, a.delivery.Reply, early); err != nil {
-			w.log.Warn().Err(err).Str("run", string(early.Run)).Msg("early answer not told")
-		}
+	if !answered {
+		w.early(settling, a)
 	}
-	return nil
+	return false, nil
 }
 
-func (w *Worker) call(ctx context.Context, a *attempt, s behalf.Step) (step.Call, error) {
-	e := a.run.Event
-	code := ""
-	if s.Source != nil {
-		text, err := w.deps.Store.Object(ctx, behalf.ObjectRef{Object: s.Source.Object, SHA256: s.Source.SHA256})
-		if err != nil {
-			return step.Call{}, err
-		}
-		code = string(text)
+// early answers before the run is over, where the first response among the steps that are durable asks for it.
+func (w *Worker) early(ctx context.Context, a *attempt) {
+	r := first(a.run.Steps)
+	if r == nil || !r.Immediate {
+		return
 	}
+	w.tell(ctx, a.delivery, behalf.Result{
+		V: behalf.FormatVersion, Run: a.run.Event.Run, State: behalf.StateRunning, Response: r, Timing: a.timing,
+	})
+}
+
+func (a *attempt) call(s behalf.Step) step.Call {
+	e := a.run.Event
 	return step.Call{
 		Project: e.Project, Environment: e.Environment, Version: e.Version, Run: e.Run, Step: s, Path: behalf.Path(s.Name),
-		Attempt: a.run.Attempt + a.run.Retries, Code: code, Props: s.Props, Apps: a.apps[s.Name], Steps: a.steps(),
-	}, nil
+		Attempt: a.run.Attempt, Code: a.code[s.Name], Props: s.Props, Apps: a.apps[s.Name], Steps: a.steps(),
+	}
+}
+
+// clean takes the run's secrets out of an error of ours, which goes to the log and the dead letters.
+func (a *attempt) clean(err error) error {
+	text := err.Error()
+	if safe := a.redactor.Text(text); safe != text {
+		return fault.New(fault.KindOf(err), "worker.step", safe)
+	}
+	return err
 }
 
 // record is what remains of a step, without any secret.
 func (a *attempt) record(s behalf.Step, began time.Time, took time.Duration, o behalf.Outcome) behalf.StepRecord {
 	r := behalf.StepRecord{
-		Path: behalf.Path(s.Name), Attempt: a.run.Attempt + a.run.Retries, At: began.UTC(), Duration: took,
-		Exports: a.redactor.JSON(o.Exports), Logs: o.Logs, Exit: o.Exit, Err: o.Err,
+		Path: behalf.Path(s.Name), Attempt: a.run.Attempt, At: began.UTC(), Duration: took,
+		Exports: a.redactor.JSON(o.Exports), Logs: slices.Clone(o.Logs),
 	}
 	for i := range r.Logs {
 		r.Logs[i].Text = a.redactor.Text(r.Logs[i].Text)
@@ -129,7 +155,7 @@ func (a *attempt) redact(r behalf.Response) *behalf.Response {
 	}
 	headers := make(map[string]string, len(r.Headers))
 	for name, value := range r.Headers {
-		headers[name] = a.redactor.Text(value)
+		headers[a.redactor.Text(name)] = a.redactor.Text(value)
 	}
 	r.Headers = headers
 	return &r
@@ -137,21 +163,24 @@ func (a *attempt) redact(r behalf.Response) *behalf.Response {
 
 // result is the answer of a run that ended well: the first response that a step gave.
 func (a *attempt) result(last *behalf.StepRecord) behalf.Result {
-	result := behalf.Result{State: behalf.StateOK}
-	steps := a.run.Steps
-	if last != nil {
-		steps = append(steps[:len(steps):len(steps)], *last)
+	result := behalf.Result{State: behalf.StateOK, Response: first(a.run.Steps)}
+	if result.Response == nil && last != nil {
+		result.Response = last.Response
 	}
-	for _, s := range steps {
-		if s.Response != nil {
-			result.Response = s.Response
-			return result
-		}
-	}
-	if a.run.Event.Origin.Waits {
+	if result.Response == nil && a.run.Event.Origin.Waits {
 		result.Failure = behalf.FailNoResponse()
 	}
 	return result
+}
+
+// first is the response that counts of those that steps gave.
+func first(steps []behalf.StepRecord) *behalf.Response {
+	for _, s := range steps {
+		if s.Response != nil {
+			return s.Response
+		}
+	}
+	return nil
 }
 
 // steps is the object that a step reads as `steps`: the trigger, and the exports of the steps before it.
@@ -200,7 +229,7 @@ func (a *attempt) context() []byte {
 	doc, err := json.Marshal(triggerContext{
 		ID: string(e.ID), TS: e.At, WorkflowID: e.Workflow, WorkflowName: a.version.Name, DeploymentID: e.Version,
 		ProjectID: e.Project, TraceID: e.Run, ExternalUserID: e.User, ExternalUserEnvironment: e.Environment,
-		Verified: e.Origin.Trusted, Attempt: a.run.Attempt + a.run.Retries,
+		Verified: e.Origin.Trusted, Attempt: a.run.Attempt,
 	})
 	if err != nil { // strings, a time and numbers: there is nothing that cannot be encoded
 		return []byte(`{}`)

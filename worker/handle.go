@@ -2,10 +2,7 @@ package worker
 
 import (
 	"context"
-	"runtime/debug"
 	"time"
-
-	"github.com/rs/zerolog"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
@@ -20,48 +17,69 @@ func (w *Worker) handle(ctx context.Context, d *bus.Delivery) error {
 		return w.bury(ctx, d, bus.ReasonMalformed, d.Malformed.Error())
 	}
 
-	opening, err := w.opening(ctx, d)
+	run, err := w.open(ctx, d)
 	if err != nil {
-		return err
+		return w.unopened(ctx, d, err)
 	}
-	run, err := w.deps.Journal.Open(ctx, opening)
-	if err != nil {
-		return err
-	}
+	a := &attempt{delivery: d, run: run, started: started}
+	a.timing = behalf.Timing{Queue: queued(d, run, started), Journal: time.Since(started)}
 
 	switch run.Standing {
 	case journal.Finished:
-		return w.answer(ctx, d, run.Result)
+		return w.again(ctx, d, run.Result)
 	case journal.Elsewhere:
 		return d.Ack(ctx)
 	case journal.Waiting:
 		return w.sleep(ctx, d, run)
 	case journal.Lost:
-		return w.giveUp(ctx, d, run, bus.ReasonWorkerLost, "five attempts ended without a record")
+		return w.giveUp(ctx, a, bus.ReasonWorkerLost, "five attempts ended without a record")
 	case journal.Ready:
 	}
-
-	a := &attempt{delivery: d, run: run, started: started}
-	a.timing.Queue = started.Sub(run.Event.At)
 	return w.attempt(ctx, a)
 }
 
-func (w *Worker) opening(ctx context.Context, d *bus.Delivery) (journal.Opening, error) {
+// open asks the journal what there is to do.
+func (w *Worker) open(ctx context.Context, d *bus.Delivery) (*journal.Run, error) {
+	ctx, cancel := w.preparing(ctx)
+	defer cancel()
 	o := journal.Opening{
 		Event: d.Event, EventSeq: d.Sequence, Raw: d.Raw(), Worker: w.cfg.Name, Seen: d.Seen, Redelivered: d.Redelivered,
 	}
 	if d.Resume == nil {
-		return o, nil
+		return w.deps.Journal.Open(ctx, o)
 	}
 	state, err := w.deps.Journal.Revive(ctx, d.Resume.State)
 	if err != nil {
-		return o, err
+		return nil, err
 	}
-	if state.Event.Project != d.Event.Project || state.Event.Workflow != d.Event.Workflow {
-		return o, fault.New(fault.Invalid, "worker.opening", "the timer and its subject differ")
+	if e := state.Event; e.Project != d.Event.Project || e.Workflow != d.Event.Workflow || e.Environment != w.cfg.Environment {
+		return nil, fault.New(fault.Invalid, "worker.open", "the timer and its subject differ")
 	}
-	o.Event, o.EventSeq, o.Raw, o.Resume, o.Token = state.Event, state.EventSeq, state.Raw, state, d.Resume.Token
-	return o, nil
+	d.Event = state.Event // a timer's subject names no run
+	o.Event, o.EventSeq, o.Raw = state.Event, state.EventSeq, state.Raw
+	o.Resume, o.Token, o.TimerSeq = state, d.Resume.Token, d.Sequence
+	return w.deps.Journal.Open(ctx, o)
+}
+
+// unopened tells what can never be opened from what another delivery may bring.
+func (w *Worker) unopened(ctx context.Context, d *bus.Delivery, err error) error {
+	switch {
+	case fault.Is(err, fault.Invalid):
+		return w.bury(ctx, d, bus.ReasonMalformed, err.Error())
+	case fault.Is(err, fault.NotFound): // something that the run had put aside is gone
+		w.tell(ctx, d, unfinishable(d.Event.Run, bus.ReasonPlatform))
+		return w.bury(ctx, d, bus.ReasonPlatform, err.Error())
+	}
+	return err
+}
+
+// queued is how long the run was due and no worker had it.
+func queued(d *bus.Delivery, run *journal.Run, now time.Time) time.Duration {
+	due := run.Event.At
+	if d.Resume != nil {
+		due = run.Wait.Until
+	}
+	return max(0, now.Sub(due)) // another machine's clock may be ahead
 }
 
 // attempt prepares a run, executes it and settles it.
@@ -69,7 +87,7 @@ func (w *Worker) attempt(ctx context.Context, a *attempt) error {
 	failure, err := w.prepare(ctx, a)
 	switch {
 	case err != nil:
-		return w.platform(ctx, a, nil, err)
+		return w.platform(ctx, a, err)
 	case failure != nil:
 		return w.finish(ctx, a, nil, behalf.Result{State: behalf.StateFailed, Failure: failure})
 	}
@@ -82,59 +100,52 @@ func (w *Worker) finish(ctx context.Context, a *attempt, last *behalf.StepRecord
 	defer cancel()
 	result.V, result.Run, result.Timing = behalf.FormatVersion, a.run.Event.Run, a.timing
 	w.cfg.Points(ctx, BeforeRecord)
+	began := time.Now()
 	if err := a.run.Finish(ctx, last, result); err != nil {
 		return w.refused(ctx, a, err)
 	}
+	result.Timing.Journal += time.Since(began) // the caller is told; the record could not know
 	w.cfg.Points(ctx, AfterRecord)
 	w.finished(a, result)
 	return w.answer(ctx, a.delivery, result)
 }
 
+// answer tells a durable result and ends the delivery. Where the end is not told, the event comes again and finds its
+// record.
 func (w *Worker) answer(ctx context.Context, d *bus.Delivery, result behalf.Result) error {
 	ctx, cancel := w.settling(ctx)
 	defer cancel()
-	if err := w.deps.Bus.Answer(ctx, d.Reply, result); err != nil {
-		// The record is durable: whoever waits reads it from the journal, and a new delivery would find it.
-		w.log.Warn().Err(err).Str("run", string(result.Run)).Msg("result not told")
-	}
+	w.tell(ctx, d, result)
 	w.cfg.Points(ctx, AfterAnswer)
 	return d.Ack(ctx)
 }
 
-// refused tells a fence from an eviction.
-func (w *Worker) refused(ctx context.Context, a *attempt, err error) error {
-	if fault.CodeOf(err) == journal.CodeEvicted {
-		return w.bury(ctx, a.delivery, bus.ReasonJournalEvicted, "the journal dropped this run's records while it ran")
-	}
-	return err
-}
-
-// giveUp ends a run that cannot be finished: its journal says so, its event lies in the dead letters, and whoever waits
-// is told.
-func (w *Worker) giveUp(ctx context.Context, d *bus.Delivery, run *journal.Run, reason bus.Reason, detail string) error {
-	ctx, cancel := w.settling(ctx)
-	defer cancel()
-	failure := behalf.FailPlatform(run.Event.Run)
-	if reason == bus.ReasonVersion {
-		failure = behalf.FailVersionUnavailable(run.Event.Run)
-	}
-	result := behalf.Result{V: behalf.FormatVersion, Run: run.Event.Run, State: behalf.StateFailed, Failure: failure}
-	if err := run.Finish(ctx, nil, result); err != nil {
-		return err
-	}
-	w.metrics.runs.WithLabelValues(string(failure.Code)).Inc()
+// tell answers whoever waits, where somebody does.
+func (w *Worker) tell(ctx context.Context, d *bus.Delivery, result behalf.Result) {
 	if err := w.deps.Bus.Answer(ctx, d.Reply, result); err != nil {
+		// What it says is durable: whoever waits reads it from the journal, and a new delivery would find it.
 		w.log.Warn().Err(err).Str("run", string(result.Run)).Msg("result not told")
 	}
-	return w.bury(ctx, d, reason, detail)
 }
 
-func (w *Worker) bury(ctx context.Context, d *bus.Delivery, reason bus.Reason, detail string) error {
+// again answers a run that was finished before. Of one that was given up nobody knows whether its letter was kept, and
+// two letters are better than none.
+func (w *Worker) again(ctx context.Context, d *bus.Delivery, result behalf.Result) error {
+	if result.Failure == nil {
+		return w.answer(ctx, d, result)
+	}
+	reason := bus.ReasonPlatform
+	switch result.Failure.Code { //nolint:exhaustive // the two codes of runs that are given up
+	case behalf.CodeVersionUnavailable:
+		reason = bus.ReasonVersion
+	case behalf.CodePlatformError:
+	default:
+		return w.answer(ctx, d, result)
+	}
 	ctx, cancel := w.settling(ctx)
 	defer cancel()
-	w.metrics.dead.WithLabelValues(string(reason)).Inc()
-	w.log.Error().Str("run", string(d.Event.Run)).Str("reason", string(reason)).Str("detail", detail).Msg("event goes to the dead letters")
-	return d.Bury(ctx, w.cfg.Name, reason, detail)
+	w.tell(ctx, d, result)
+	return w.bury(ctx, d, reason, "given up by an attempt before this one, whose letter may be another")
 }
 
 // settling outlives the cut: work that is done must be told even while we leave.
@@ -142,9 +153,14 @@ func (w *Worker) settling(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeout(context.WithoutCancel(ctx), w.cfg.SettleTimeout)
 }
 
+// preparing bounds what happens before the first step, so that nothing that hangs holds a slot.
+func (w *Worker) preparing(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, w.cfg.PrepareTimeout)
+}
+
 // finished writes the one line and the figures of a run.
 func (w *Worker) finished(a *attempt, result behalf.Result) {
-	outcome := "ok"
+	outcome := outcomeOK
 	if result.Failure != nil {
 		outcome = string(result.Failure.Code)
 	}
@@ -152,26 +168,17 @@ func (w *Worker) finished(a *attempt, result behalf.Result) {
 	w.metrics.runs.WithLabelValues(outcome).Inc()
 	w.metrics.duration.Observe(took.Seconds())
 	e := a.run.Event
-	line := w.log.Info().Str("run", string(e.Run)).Str("workflow", string(e.Workflow)).Str("version", string(e.Version)).
-		Str("outcome", outcome).Int("attempt", a.run.Attempt).Float64("duration_ms", float64(took.Microseconds())/1000).
-		Float64("queue_ms", float64(a.timing.Queue.Microseconds())/1000)
-	if result.Failure != nil {
+	line := w.log.Info().Str("run", string(e.Run)).Str("event", string(e.ID)).Str("project", string(e.Project)).
+		Str("workflow", string(e.Workflow)).Str("version", string(e.Version)).Str("state", string(result.State)).
+		Str("outcome", outcome).Int("attempt", a.run.Attempt).Float64("duration_ms", milliseconds(took)).
+		Float64("queue_ms", milliseconds(a.timing.Queue)).Float64("steps_ms", milliseconds(a.timing.Steps))
+	if e.User != "" {
+		line = line.Str("external_user", string(e.User))
+	}
+	if result.Failure != nil && result.Failure.Step != "" {
 		line = line.Str("step", string(result.Failure.Step))
 	}
 	line.Msg("run finished")
 }
 
-// levelOf says whether somebody should look: a fence or a leave is how it should be.
-func levelOf(err error) zerolog.Level {
-	switch fault.KindOf(err) {
-	case fault.Conflict, fault.Canceled:
-		return zerolog.DebugLevel
-	case fault.Unavailable, fault.Timeout, fault.Exhausted:
-		return zerolog.WarnLevel
-	case fault.Internal, fault.Invalid, fault.Unauthenticated, fault.Forbidden, fault.NotFound, fault.StepFailed:
-		return zerolog.ErrorLevel
-	}
-	return zerolog.ErrorLevel
-}
-
-func stack() []byte { return debug.Stack() }
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

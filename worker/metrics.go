@@ -1,10 +1,19 @@
 package worker
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
+)
+
+// Outcomes of runs that are no code of a failure.
+const (
+	outcomeOK      = "ok"
+	outcomeWaiting = "waiting"
 )
 
 type metrics struct {
@@ -24,7 +33,7 @@ func newMetrics(reg prometheus.Registerer, env behalf.Environment, slots int) *m
 		return f.NewCounterVec(prometheus.CounterOpts{Namespace: "behalf", Name: name, Help: help, ConstLabels: constant}, labels)
 	}
 	f.NewGauge(prometheus.GaugeOpts{Namespace: "behalf", Name: "worker_slots", Help: "Runs that may execute at once.", ConstLabels: constant}).Set(float64(slots))
-	return &metrics{
+	m := &metrics{
 		runs: counter("runs_total", "Attempts of runs by outcome: ok, waiting, or the code of the failure.", "outcome"),
 		duration: f.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "behalf", Name: "run_duration_seconds", Help: "Time from taking an event to its durable result.", ConstLabels: constant, Buckets: buckets,
@@ -36,9 +45,11 @@ func newMetrics(reg prometheus.Registerer, env behalf.Environment, slots int) *m
 		busy: f.NewGauge(prometheus.GaugeOpts{Namespace: "behalf", Name: "worker_slots_busy", Help: "Runs that execute right now.", ConstLabels: constant}),
 		dead: counter("dead_letters_total", "Events sent to the dead letters, by reason.", "reason"),
 	}
+	return m.zero()
 }
 
-func (m *metrics) step(s behalf.Step, o behalf.Outcome) {
+// step counts a step and tells its outcome.
+func (m *metrics) step(s behalf.Step, o behalf.Outcome, took time.Duration) string {
 	runtime := "action"
 	if s.Source != nil {
 		runtime = string(s.Source.Runtime)
@@ -51,5 +62,17 @@ func (m *metrics) step(s behalf.Step, o behalf.Outcome) {
 		outcome = "failed"
 	}
 	m.steps.WithLabelValues(runtime, outcome).Inc()
-	m.stepTime.WithLabelValues(runtime).Observe(o.Duration.Seconds())
+	m.stepTime.WithLabelValues(runtime).Observe(took.Seconds())
+	return outcome
+}
+
+// zero shows the counters that alerts are made of before anything has happened.
+func (m *metrics) zero() *metrics {
+	for _, outcome := range []string{outcomeOK, outcomeWaiting, string(behalf.CodeStepFailed), string(behalf.CodeRunTimeout), string(behalf.CodePlatformError), string(behalf.CodeVersionUnavailable)} {
+		m.runs.WithLabelValues(outcome)
+	}
+	for _, reason := range []bus.Reason{bus.ReasonWorkerLost, bus.ReasonMalformed, bus.ReasonVersion, bus.ReasonJournalEvicted, bus.ReasonPlatform} {
+		m.dead.WithLabelValues(string(reason))
+	}
+	return m
 }

@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -11,25 +13,17 @@ import (
 	"github.com/behalf-dev/behalf/pkg/step"
 )
 
-// errVersion marks a version that is not there to be loaded.
-var errVersion = errors.New("version unavailable") //nolint:gochecknoglobals // a sentinel, branched on here only
+// errVersion marks a version that cannot be loaded, however often it is tried.
+var errVersion = errors.New("version unavailable")
 
-// prepare loads the version, finds every account of the run and fetches only their credentials.
+// prepare loads the version and its code, finds every account of the run and fetches only their credentials: all before
+// the first step, so that what is missing has no half effects.
 func (w *Worker) prepare(ctx context.Context, a *attempt) (*behalf.Failure, error) {
-	e := a.run.Event
-	if e.Environment != w.cfg.Environment {
-		return nil, fault.New(fault.Forbidden, "worker.prepare", "the event is of another environment")
-	}
-	version, err := w.deps.Store.Version(ctx, e.Project, e.Version)
-	switch {
-	case fault.Is(err, fault.NotFound):
-		return nil, errors.Join(errVersion, err)
-	case err != nil:
+	ctx, cancel := w.preparing(ctx)
+	defer cancel()
+	if err := w.load(ctx, a); err != nil {
 		return nil, err
-	case version.Workflow != e.Workflow:
-		return nil, fault.New(fault.Forbidden, "worker.prepare", "the version is of another workflow")
 	}
-	a.version = version
 	bindings, failure, err := w.resolve(ctx, a)
 	if err != nil || failure != nil {
 		return failure, err
@@ -37,10 +31,43 @@ func (w *Worker) prepare(ctx context.Context, a *attempt) (*behalf.Failure, erro
 	return w.fetch(ctx, a, bindings)
 }
 
+func (w *Worker) load(ctx context.Context, a *attempt) error {
+	e := a.run.Event
+	if e.Environment != w.cfg.Environment {
+		return fault.New(fault.Forbidden, "worker.load", "the event is of another environment")
+	}
+	version, err := w.deps.Store.Version(ctx, e.Project, e.Version)
+	switch {
+	case err != nil:
+		return unloadable(err)
+	case version.Workflow != e.Workflow || version.Project != e.Project:
+		return fault.New(fault.Forbidden, "worker.load", "the version is of another workflow")
+	}
+	a.version, a.code = version, make(map[behalf.StepName]string, len(version.Steps))
+	for _, s := range version.Steps[min(len(a.run.Steps), len(version.Steps)):] {
+		if s.Source == nil {
+			continue
+		}
+		text, err := w.deps.Store.Object(ctx, behalf.ObjectRef{Object: s.Source.Object, SHA256: s.Source.SHA256})
+		if err != nil {
+			return unloadable(err)
+		}
+		a.code[s.Name] = string(text)
+	}
+	return nil
+}
+
+// unloadable marks what will not be there later either: it is gone, or is not what was stored.
+func unloadable(err error) error {
+	if kind := fault.KindOf(err); verdictOf(kind) == discard || kind == fault.Internal {
+		return errors.Join(errVersion, err)
+	}
+	return err
+}
+
 func (w *Worker) resolve(ctx context.Context, a *attempt) (behalf.Bindings, *behalf.Failure, error) {
 	e := a.run.Event
-	needs := a.version.Needs()
-	if len(needs) > 0 && e.User != "" {
+	if len(a.version.Needs()) > 0 && e.User != "" {
 		_, err := w.deps.Store.User(ctx, e.Project, e.User)
 		if fault.Is(err, fault.NotFound) {
 			return nil, behalf.FailUserNotFound(e.User, e.Environment), nil
@@ -60,19 +87,7 @@ func (w *Worker) resolve(ctx context.Context, a *attempt) (behalf.Bindings, *beh
 // accounts reads those of the user and the project's own, where the version uses any.
 func (w *Worker) accounts(ctx context.Context, v behalf.Version, e behalf.Event) ([]behalf.Account, error) {
 	var all []behalf.Account
-	var owners []behalf.ExternalUserID
-	for _, s := range v.Steps {
-		for _, ref := range s.Accounts {
-			owner := e.User
-			if ref.Own != "" {
-				owner = ""
-			}
-			if (ref.Own != "" || e.User != "") && !slices.Contains(owners, owner) {
-				owners = append(owners, owner)
-			}
-		}
-	}
-	for _, owner := range owners {
+	for _, owner := range owners(v, e.User) {
 		found, err := w.deps.Store.Accounts(ctx, e.Project, owner)
 		if err != nil {
 			return nil, err
@@ -82,32 +97,63 @@ func (w *Worker) accounts(ctx context.Context, v behalf.Version, e behalf.Event)
 	return all, nil
 }
 
-// fetch gets the credentials of the run's accounts, each once.
+// owners lists whose accounts the version uses: the user's, the project's own, which is owned by "", or both.
+func owners(v behalf.Version, user behalf.ExternalUserID) []behalf.ExternalUserID {
+	var all []behalf.ExternalUserID
+	for _, s := range v.Steps {
+		for _, ref := range s.Accounts {
+			owner := user
+			if ref.Own != "" {
+				owner = ""
+			}
+			if (ref.Own != "" || user != "") && !slices.Contains(all, owner) {
+				all = append(all, owner)
+			}
+		}
+	}
+	return all
+}
+
+// fetch gets the credentials of the run's accounts, each once, in the order of the steps: the first one missing is the
+// failure.
 func (w *Worker) fetch(ctx context.Context, a *attempt, bindings behalf.Bindings) (*behalf.Failure, error) {
 	var secrets []secret.String
 	known := map[behalf.AccountID]Auth{}
-	a.apps = map[behalf.StepName]map[string]step.App{}
-	for name, props := range bindings {
-		a.apps[name] = map[string]step.App{}
-		for prop, account := range props {
-			auth, ok := known[account.ID]
-			if !ok {
-				var err error
-				auth, err = w.deps.Credentials.Auth(ctx, account)
-				if fault.Is(err, fault.NotFound) {
-					failure := behalf.FailAccountNeedsReauth(account.App, a.run.Event.User, a.run.Event.Environment)
-					failure.Step = name
-					return failure, nil
-				}
-				if err != nil {
-					return nil, err
-				}
-				known[account.ID] = auth
-				secrets = append(secrets, auth.Secrets...)
+	a.apps = make(map[behalf.StepName]map[string]step.App, len(bindings))
+	for _, s := range a.version.Steps {
+		a.apps[s.Name] = map[string]step.App{}
+		for _, prop := range slices.Sorted(maps.Keys(bindings[s.Name])) {
+			account := bindings[s.Name][prop]
+			auth, err := w.auth(ctx, known, account)
+			if fault.Is(err, fault.NotFound) {
+				return needsReauth(s.Name, account, a.run.Event.Environment), nil
 			}
-			a.apps[name][prop] = step.App{Slug: account.App, Auth: auth.Fields}
+			if err != nil {
+				return nil, err
+			}
+			secrets = append(secrets, auth.Secrets...)
+			a.apps[s.Name][prop] = step.App{Slug: account.App, Auth: auth.Fields}
 		}
 	}
 	a.redactor = secret.NewRedactor(secrets...)
 	return nil, nil
+}
+
+func (w *Worker) auth(ctx context.Context, known map[behalf.AccountID]Auth, account behalf.Account) (Auth, error) {
+	if auth, ok := known[account.ID]; ok {
+		return auth, nil
+	}
+	auth, err := w.deps.Credentials.Auth(ctx, account)
+	if err == nil {
+		known[account.ID] = auth
+	}
+	return auth, err
+}
+
+// needsReauth is for an account whose credential is gone. One of the project's own is named as workflow files name it.
+func needsReauth(name behalf.StepName, account behalf.Account, env behalf.Environment) *behalf.Failure {
+	owner := cmp.Or(account.User, behalf.ExternalUserID("own/"+account.Name))
+	failure := behalf.FailAccountNeedsReauth(account.App, owner, env)
+	failure.Step = name
+	return failure
 }

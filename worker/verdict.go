@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/journal"
@@ -38,65 +40,79 @@ func verdictOf(kind fault.Kind) verdict {
 const maxOutage = 288
 
 // platform decides what becomes of a run that failed inside of us.
-func (w *Worker) platform(ctx context.Context, a *attempt, last *behalf.StepRecord, err error) error {
+func (w *Worker) platform(ctx context.Context, a *attempt, err error) error {
 	if errors.Is(err, errVersion) {
-		return w.giveUp(ctx, a.delivery, a.run, bus.ReasonVersion, err.Error())
+		return w.giveUp(ctx, a, bus.ReasonVersion, err.Error())
+	}
+	if errors.Is(ctx.Err(), context.Canceled) { // whatever it says, it is our own leaving
+		return fault.Wrap(fault.Canceled, "worker.platform", err)
 	}
 	switch verdictOf(fault.KindOf(err)) {
 	case leave:
 		return err
 	case discard:
-		w.log.Error().Err(err).Str("run", string(a.run.Event.Run)).Msg("run cannot be carried on")
-		return w.giveUp(ctx, a.delivery, a.run, bus.ReasonPlatform, err.Error())
+		return w.giveUp(ctx, a, bus.ReasonPlatform, err.Error())
 	case pause:
 	}
 	outages := a.run.Wait.Outages + 1
 	if outages > maxOutage {
-		return w.giveUp(ctx, a.delivery, a.run, bus.ReasonPlatform, err.Error())
+		return w.giveUp(ctx, a, bus.ReasonPlatform, err.Error())
 	}
-	w.log.Warn().Err(err).Str("run", string(a.run.Event.Run)).Int("outage", outages).Msg("run waits for what is away")
-	return w.wait(ctx, a, last, behalf.Wait{
+	return w.wait(ctx, a, nil, err, behalf.Wait{
 		Reason: behalf.WaitRetry, Until: time.Now().UTC().Add(outageDelay(outages)), Retries: a.run.Retries, Outages: outages,
 		Why: fault.KindOf(err).String(),
 	})
 }
 
-// failed decides what becomes of a run whose step threw, or was cut by the run's timeout. While a caller waits, it is
-// final; else it is tried again from this step.
+// failed decides what becomes of a run whose step threw, or was cut by the run's timeout: it is tried again from this
+// step as often as the workflow says, and then it has failed.
 func (w *Worker) failed(ctx context.Context, a *attempt, s behalf.Step, record behalf.StepRecord, cut bool) error {
-	retries := behalf.DefaultRetries
-	if a.run.Event.Origin.Waits {
-		retries = 0
-	}
-	if set := a.version.Settings.Retries; set != nil && !a.run.Event.Origin.Waits {
-		retries = *set
-	}
-	if a.run.Retries < retries {
-		why := "step failed"
-		if record.Err != nil {
-			why = record.Err.Message
-		}
-		return w.wait(ctx, a, &record, behalf.Wait{
-			Reason: behalf.WaitRetry, Until: time.Now().UTC().Add(retryDelay(a.run.Retries)), Retries: a.run.Retries + 1, Why: why,
-		})
-	}
-	failure := behalf.FailRunTimeout(s.Name, a.version.Settings.Timeout.String())
+	failure := behalf.FailRunTimeout(s.Name, a.limit().String())
 	if !cut {
 		failure = behalf.FailStep(s.Name, record.Err.Message)
 	}
-	return w.finish(ctx, a, &record, behalf.Result{State: behalf.StateFailed, Failure: failure})
+	if a.run.Retries >= a.retries() {
+		return w.finish(ctx, a, &record, behalf.Result{State: behalf.StateFailed, Failure: failure})
+	}
+	return w.wait(ctx, a, &record, nil, behalf.Wait{
+		Reason: behalf.WaitRetry, Until: time.Now().UTC().Add(retryDelay(a.run.Retries)), Retries: a.run.Retries + 1, Why: failure.Message,
+	})
 }
 
-// wait writes that the run waits, hands its state to a timer and lets go of the event.
-func (w *Worker) wait(ctx context.Context, a *attempt, last *behalf.StepRecord, wait behalf.Wait) error {
+// retries is how often a failed step is tried again: never while a caller waits.
+func (a *attempt) retries() int {
+	switch set := a.version.Settings.Retries; {
+	case a.run.Event.Origin.Waits:
+		return 0
+	case set != nil:
+		return *set
+	}
+	return behalf.DefaultRetries
+}
+
+// wait writes that the run waits, hands its state to a timer and lets go of the event. The cause is an error of ours,
+// or nil where the step failed.
+func (w *Worker) wait(ctx context.Context, a *attempt, last *behalf.StepRecord, cause error, wait behalf.Wait) error {
 	settling, cancel := w.settling(ctx)
 	defer cancel()
+	w.cfg.Points(settling, BeforeRecord)
 	if err := a.run.Pause(settling, last, wait); err != nil {
 		return w.refused(settling, a, err)
 	}
 	w.cfg.Points(settling, AfterRecord)
-	w.metrics.runs.WithLabelValues("waiting").Inc()
+	w.waits(a, cause)
 	return w.sleep(settling, a.delivery, a.run)
+}
+
+// waits writes the line and the figure of a run that has gone to wait. One that waits for us is a warning.
+func (w *Worker) waits(a *attempt, cause error) {
+	w.metrics.runs.WithLabelValues(outcomeWaiting).Inc()
+	level := zerolog.InfoLevel
+	if cause != nil {
+		level = zerolog.WarnLevel
+	}
+	w.log.WithLevel(level).Err(cause).Str("run", string(a.run.Event.Run)).Str("workflow", string(a.run.Event.Workflow)).
+		Int("attempt", a.run.Attempt).Int("retries", a.run.Wait.Retries).Int("outages", a.run.Wait.Outages).Time("until", a.run.Wait.Until).Msg("run waits")
 }
 
 // sleep sets the timer of a run that waits, tells whoever waits for its answer, and acks. It may be repeated: a timer
@@ -116,12 +132,14 @@ func (w *Worker) sleep(ctx context.Context, d *bus.Delivery, run *journal.Run) e
 		return err
 	}
 	w.cfg.Points(ctx, AfterTimer)
-	return w.answer(ctx, d, behalf.Result{
-		V: behalf.FormatVersion, Run: e.Run, State: behalf.StateWaiting, Failure: behalf.FailWaiting(),
-	})
+	result := behalf.Result{V: behalf.FormatVersion, Run: e.Run, State: behalf.StateWaiting, Response: first(run.Steps)}
+	if result.Response == nil { // else a step has answered already, and the caller need not wait for the others
+		result.Failure = behalf.FailWaiting()
+	}
+	return w.answer(ctx, d, result)
 }
 
-// retryDelay spreads eight retries over about ten hours, each a tenth more or less, so that what failed together does
+// retryDelay spreads eight retries over ten hours at most, each up to a tenth less, so that what failed together does
 // not come back together.
 func retryDelay(made int) time.Duration {
 	delays := [...]time.Duration{
@@ -136,5 +154,5 @@ func outageDelay(outages int) time.Duration {
 }
 
 func jitter(d time.Duration) time.Duration {
-	return d + time.Duration((rand.Float64()-0.5)/5*float64(d)) //nolint:gosec // spreading load needs no secrecy
+	return d - time.Duration(rand.Float64()/10*float64(d)) //nolint:gosec // spreading load needs no secrecy
 }

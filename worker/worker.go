@@ -8,6 +8,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +19,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/journal"
+	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/secret"
 	"github.com/behalf-dev/behalf/pkg/step"
 )
@@ -88,6 +91,10 @@ type Config struct {
 	//
 	// Defaults to 25 seconds.
 	Grace time.Duration
+	// PrepareTimeout bounds finding a run's journal, version, accounts and credentials.
+	//
+	// Defaults to 10 seconds.
+	PrepareTimeout time.Duration
 	// SettleTimeout bounds telling the bus and the journal how a run ended, also while we leave.
 	//
 	// Defaults to 10 seconds.
@@ -105,16 +112,17 @@ type Point string
 const (
 	BeforeStep   Point = "before_step"
 	AfterStep    Point = "after_step"
-	AfterRecord  Point = "after_record"
-	AfterAnswer  Point = "after_answer"
-	AfterTimer   Point = "after_timer"
 	BeforeRecord Point = "before_record"
+	AfterRecord  Point = "after_record"
+	AfterTimer   Point = "after_timer" // of a run that goes to wait
+	AfterAnswer  Point = "after_answer"
 )
 
 func (c Config) withDefaults() Config {
 	c.Name = cmp.Or(c.Name, "worker")
 	c.Slots = cmp.Or(c.Slots, 32)
 	c.Grace = cmp.Or(c.Grace, 25*time.Second)
+	c.PrepareTimeout = cmp.Or(c.PrepareTimeout, 10*time.Second)
 	c.SettleTimeout = cmp.Or(c.SettleTimeout, 10*time.Second)
 	if c.Points == nil {
 		c.Points = func(context.Context, Point) {}
@@ -140,18 +148,19 @@ func New(cfg Config, deps Deps, log zerolog.Logger) *Worker {
 }
 
 // Run works until ctx ends: then it takes nothing more, lets runs go on for the grace, cuts short what still runs, and
-// returns when all is settled. What was cut short is taken by another worker.
+// returns when all is settled. What was cut short is taken by another worker. An error is that of the source, which has
+// fallen over by itself.
 func (w *Worker) Run(ctx context.Context) error {
 	working, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	var group errgroup.Group
-	group.Go(func() error { return w.deps.Source.Run(ctx) })
+	group, taking := errgroup.WithContext(ctx)
+	group.Go(func() error { return w.deps.Source.Run(taking) })
 	for range w.cfg.Slots {
-		group.Go(func() error { return w.slot(ctx, working) })
+		group.Go(func() error { return w.slot(taking, working) })
 	}
 	over := make(chan struct{})
 	var grace errgroup.Group
-	grace.Go(func() error { return w.allow(ctx, over, cut) })
+	grace.Go(func() error { return w.allow(taking, over, cut) })
 	err := group.Wait()
 	close(over)
 	_ = grace.Wait()
@@ -192,12 +201,30 @@ func (w *Worker) take(ctx context.Context, d *bus.Delivery) {
 	defer d.Release()
 	defer func() {
 		if p := recover(); p != nil {
-			w.log.Error().Interface("panic", p).Str("run", string(d.Event.Run)).Stack().Bytes("stack", stack()).Msg("a run panicked")
+			w.log.Error().Str("panic", fmt.Sprint(p)).Str("run", string(d.Event.Run)).Bytes("stack", debug.Stack()).Msg("a run panicked")
 		}
 	}()
-	if err := w.handle(ctx, d); err != nil {
-		w.log.WithLevel(levelOf(err)).Err(err).Str("run", string(d.Event.Run)).Bool("seen", d.Seen).Msg("delivery not settled; it will come again")
+	err := w.handle(ctx, d)
+	if err == nil {
+		return
 	}
+	w.log.WithLevel(levelOf(err)).Err(err).Str("run", string(d.Event.Run)).Bool("seen", d.Seen).Msg("delivery not settled; it will come again")
+	if ctx.Err() != nil && !fault.Is(err, fault.Conflict) {
+		_ = d.Nak(0) // we leave: another worker need not wait until we count as lost
+	}
+}
+
+// levelOf says whether somebody should look: a fence or a leave is how it should be.
+func levelOf(err error) zerolog.Level {
+	switch fault.KindOf(err) {
+	case fault.Conflict, fault.Canceled:
+		return zerolog.DebugLevel
+	case fault.Unavailable, fault.Timeout, fault.Exhausted:
+		return zerolog.WarnLevel
+	case fault.Internal, fault.Invalid, fault.Unauthenticated, fault.Forbidden, fault.NotFound, fault.StepFailed:
+		return zerolog.ErrorLevel
+	}
+	return zerolog.ErrorLevel
 }
 
 // attempt is one worker's try of a run.
@@ -205,6 +232,7 @@ type attempt struct {
 	delivery *bus.Delivery
 	run      *journal.Run
 	version  behalf.Version
+	code     map[behalf.StepName]string
 	apps     map[behalf.StepName]map[string]step.App
 	redactor secret.Redactor
 	exports  []json.RawMessage // of the steps that are done, in their order

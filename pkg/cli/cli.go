@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/sandbox"
 )
 
 // version is set when the binary is built.
@@ -26,6 +27,10 @@ var version = "dev"
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if err := sandbox.SealDescriptors(); err != nil { // what we inherited must not reach a step
+		complain(os.Stderr, err)
+		return exitCode(err)
+	}
 	return run(ctx, os.Args[1:], world{lookupEnv: os.LookupEnv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
 }
 
