@@ -49,11 +49,31 @@ func (w *Worker) takeOver(ctx context.Context, a *attempt) {
 	w.early(ctx, a)
 }
 
+// runAnnounced runs a step. Where nothing is recorded of the run yet and the step takes long, the journal is told
+// meanwhile that the run has begun: so it is listed, and its result is "running" instead of unknown.
+func (w *Worker) runAnnounced(ctx context.Context, a *attempt, s behalf.Step) (behalf.Outcome, error) {
+	told := make(chan struct{})
+	timer := time.AfterFunc(w.cfg.AnnounceAfter, func() {
+		defer close(told)
+		settling, cancel := w.settling(ctx)
+		defer cancel()
+		if err := a.run.Announce(settling); err != nil {
+			// A fence shows again at the step's own record, where it ends the attempt.
+			w.log.Debug().Err(err).Str("run", string(a.run.Event.Run)).Msg("run not announced")
+		}
+	})
+	outcome, err := w.deps.Runner.Run(ctx, a.call(s))
+	if !timer.Stop() {
+		<-told // one at a time writes to the journal
+	}
+	return outcome, err
+}
+
 // one runs one step and records it. It is over when the run is finished or gone to wait.
 func (w *Worker) one(ctx context.Context, a *attempt, s behalf.Step, last bool) (over bool, err error) {
 	w.cfg.Points(ctx, BeforeStep)
 	began := time.Now()
-	outcome, err := w.deps.Runner.Run(ctx, a.call(s))
+	outcome, err := w.runAnnounced(ctx, a, s)
 	took := time.Since(began)
 	a.timing.Steps += took
 	w.cfg.Points(ctx, AfterStep)

@@ -75,7 +75,7 @@ func TestFailuresBeforeTheFirstStep(t *testing.T) {
 				w.credentials = gone
 			},
 			user: alice, code: behalf.CodeAccountNeedsReauth, step: "only",
-			message: "Connect Error: Account for slack of external user ID own/main in development must be connected again",
+			message: "Connect Error: Account own/main for slack in development must be connected again",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -152,8 +151,10 @@ func (w *Worker) auth(ctx context.Context, known map[behalf.AccountID]Auth, acco
 
 // needsReauth is for an account whose credential is gone. One of the project's own is named as workflow files name it.
 func needsReauth(name behalf.StepName, account behalf.Account, env behalf.Environment) *behalf.Failure {
-	owner := cmp.Or(account.User, behalf.ExternalUserID("own/"+account.Name))
-	failure := behalf.FailAccountNeedsReauth(account.App, owner, env)
+	if account.Own() {
+		return behalf.FailOwnAccountNeedsReauth(name, behalf.AccountRef{App: account.App, Own: account.Name}, env)
+	}
+	failure := behalf.FailAccountNeedsReauth(account.App, account.User, env)
 	failure.Step = name
 	return failure
 }

@@ -55,6 +55,30 @@ func TestARunIsRecordedThenAnsweredThenAcked(t *testing.T) {
 	w.onTold = func(telling) {}
 }
 
+func TestALongFirstStepIsAnnounced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := eventOf(alice)
+	w.runner = func(ctx context.Context, c step.Call) (behalf.Outcome, error) {
+		for { // until the journal knows of the run
+			r, err := w.journal.Result(ctx, bustest.Project, bustest.Workflow, e.Run)
+			if err == nil && r.State == behalf.StateRunning && r.User == alice {
+				return ok(ctx, c)
+			}
+			if ctx.Err() != nil {
+				return behalf.Outcome{Cut: true}, nil
+			}
+		}
+	}
+	w.start(worker.Config{AnnounceAfter: time.Millisecond})
+	if r := w.call(e); r.State != behalf.StateOK {
+		t.Errorf("the answer is %+v", r)
+	}
+	if got := kinds(w.records(e.Run)); got != "begin finish" {
+		t.Errorf("the journal has %s", got)
+	}
+}
+
 func TestARunWritesOneLineAndItsFigures(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -99,6 +99,10 @@ type Config struct {
 	//
 	// Defaults to 10 seconds.
 	SettleTimeout time.Duration
+	// AnnounceAfter is how long a run's first step may take before the journal is told that the run has begun.
+	//
+	// Defaults to 500 milliseconds.
+	AnnounceAfter time.Duration
 	// Points is called at the named places of a run by tests that kill the process there. Nil does nothing.
 	Points func(ctx context.Context, at Point)
 	// Registerer takes the metrics. Nil works.
@@ -124,6 +128,7 @@ func (c Config) withDefaults() Config {
 	c.Grace = cmp.Or(c.Grace, 25*time.Second)
 	c.PrepareTimeout = cmp.Or(c.PrepareTimeout, 10*time.Second)
 	c.SettleTimeout = cmp.Or(c.SettleTimeout, 10*time.Second)
+	c.AnnounceAfter = cmp.Or(c.AnnounceAfter, 500*time.Millisecond)
 	if c.Points == nil {
 		c.Points = func(context.Context, Point) {}
 	}

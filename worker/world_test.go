@@ -122,6 +122,7 @@ func (w *world) startOn(cfg worker.Config, source worker.Source) *running {
 	cfg.Environment = bustest.Environment
 	cfg.Slots = cmp.Or(cfg.Slots, 8)
 	cfg.Name = cmp.Or(cfg.Name, "worker-1")
+	cfg.AnnounceAfter = cmp.Or(cfg.AnnounceAfter, time.Hour) // the tests say which records there are
 	ctx, stop := context.WithCancel(w.t.Context())
 	r := &running{Worker: worker.New(cfg, worker.Deps{
 		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Credentials: w.credentials, Runner: w.runner,

@@ -134,6 +134,11 @@ func FailAccountNeedsReauth(app AppSlug, user ExternalUserID, env Environment) *
 	return &Failure{Code: CodeAccountNeedsReauth, Message: fmt.Sprintf("Connect Error: Account for %s of external user ID %s in %s must be connected again", app, user, env)}
 }
 
+// FailOwnAccountNeedsReauth is for a project's own account whose credential no longer works.
+func FailOwnAccountNeedsReauth(step StepName, ref AccountRef, env Environment) *Failure {
+	return &Failure{Code: CodeAccountNeedsReauth, Step: step, Message: fmt.Sprintf("Connect Error: Account own/%s for %s in %s must be connected again", ref.Own, ref.App, env)}
+}
+
 // FailStep is for a step that threw. The text must be redacted already.
 func FailStep(step StepName, text string) *Failure {
 	return &Failure{Code: CodeStepFailed, Step: step, Message: fmt.Sprintf("Step %s failed: %s", step, text)}

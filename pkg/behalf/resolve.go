@@ -52,6 +52,8 @@ func resolveOne(step StepName, ref AccountRef, e Event, accounts []Account) (Acc
 		failure := FailAccountRequired(ref.App, e.User, e.Environment)
 		failure.Step = step
 		return Account{}, failure
+	case found.NeedsReauth && ref.Own != "":
+		return Account{}, FailOwnAccountNeedsReauth(step, ref, e.Environment)
 	case found.NeedsReauth:
 		failure := FailAccountNeedsReauth(ref.App, e.User, e.Environment)
 		failure.Step = step
