@@ -72,7 +72,7 @@ func (c Code) Status() int {
 }
 
 // Failure is why a run, or a request for one, answers badly.
-type Failure struct {
+type Failure struct { //nolint:errname // the word of the house; an error only on its way to the renderer
 	Code Code     `json:"code"`
 	Step StepName `json:"step,omitempty"`
 	// Message is what the caller reads, word for word.

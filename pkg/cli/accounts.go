@@ -14,8 +14,10 @@ import (
 )
 
 func newAccounts(w world) *cobra.Command {
-	cmd := &cobra.Command{Use: "accounts", Short: "Accounts of users, and the project's own", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{
+		Use: "accounts", Short: "Accounts of users, and the project's own", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(newAccountsCreate(w), newAccountsList(w), newAccountsShow(w), newAccountsDelete(w))
 	return cmd
 }
@@ -78,6 +80,8 @@ func newAccountsList(w world) *cobra.Command {
 			query := url.Values{}
 			if user != "" {
 				query.Set("user", user)
+			} else {
+				query.Set("own", "true")
 			}
 			if app != "" {
 				query.Set("app", app)

@@ -57,7 +57,7 @@ func (w world) logger() zerolog.Logger {
 	if err != nil {
 		level = zerolog.InfoLevel
 	}
-	var out io.Writer = w.stderr
+	out := w.stderr
 	if w.env("BEHALF_LOG_FORMAT", "json") == "text" {
 		out = zerolog.ConsoleWriter{Out: w.stderr, TimeFormat: "15:04:05", NoColor: true}
 	}
@@ -117,16 +117,14 @@ func complain(out io.Writer, err error) {
 		}
 	}
 	_, _ = fmt.Fprintf(out, "behalf: %s\n", strings.TrimSpace(text))
-	var h hinted
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[hinted](err); ok {
 		_, _ = fmt.Fprintf(out, "hint: %s\n", h.hint)
 	}
 }
 
 // exitCode is the one table of kinds of this package: 2 for what was typed wrong, 1 for all else.
 func exitCode(err error) int {
-	var f *fault.Error
-	if !errors.As(err, &f) { // cobra's own errors are about what was typed
+	if _, ok := errors.AsType[*fault.Error](err); !ok { // cobra's own errors are about what was typed
 		return 2
 	}
 	switch fault.KindOf(err) {

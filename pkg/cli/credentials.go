@@ -42,7 +42,7 @@ func openSealed(ctx context.Context, dataDir string, all byEnvironment) (credent
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return nil, fault.Newf(fault.Invalid, "cli.credentials", "cannot make the folder %s", dataDir).Because(err)
 	}
-	buckets := map[behalf.Environment]credential.Bucket{}
+	buckets := make(map[behalf.Environment]credential.Bucket, len(all))
 	for env, p := range all {
 		buckets[env] = p.store.Sealed()
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -86,6 +87,7 @@ type dev struct {
 	practice *practice.Practice
 	file     devFile
 	ln, side net.Listener // of everything, and of the practice app
+	lock     io.Closer    // of the data folder
 }
 
 // openDev starts what everything else stands on. Errors: Invalid; Unavailable, for an address that is in use.
@@ -98,6 +100,9 @@ func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
 	}()
 	if err := os.MkdirAll(f.dataDir, 0o700); err != nil {
 		return d, fault.Newf(fault.Invalid, "cli.dev", "cannot make the data folder %s", f.dataDir).Because(err)
+	}
+	if d.lock, err = lockFolder(f.dataDir); err != nil {
+		return d, err
 	}
 	if d.ln, err = listen(ctx, f.addr); err != nil {
 		return d, err
@@ -129,7 +134,7 @@ func (d *dev) openNATS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.server, d.all = server, byEnvironment{}
+	d.server, d.all = server, make(byEnvironment)
 	for _, env := range behalf.Environments() {
 		connect := bus.ConnConfig{InProcess: server, Creds: server.Creds(env), Name: "behalf dev " + string(env)}
 		conn, err := bus.Connect(ctx, connect, d.log)
@@ -188,7 +193,7 @@ func (d *dev) found(ctx context.Context) error {
 	host, _, _ := net.SplitHostPort(d.ln.Addr().String())
 	d.file = devFile{
 		APIURL: base, IngressURL: base, WorkflowDomain: host, ClientID: file.ClientID, ClientSecret: file.ClientSecret,
-		NATSURL: d.server.URL(), NATSCreds: map[behalf.Environment]string{},
+		NATSURL: d.server.URL(), NATSCreds: make(map[behalf.Environment]string),
 	}
 	for _, env := range behalf.Environments() {
 		path, err := filepath.Abs(d.server.CredsFile(env))
@@ -220,6 +225,9 @@ func (d *dev) close() {
 		if ln != nil {
 			_ = ln.Close()
 		}
+	}
+	if d.lock != nil {
+		_ = d.lock.Close()
 	}
 }
 

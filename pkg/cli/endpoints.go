@@ -18,8 +18,10 @@ type endpointView struct {
 }
 
 func newEndpoints(w world) *cobra.Command {
-	cmd := &cobra.Command{Use: "endpoints", Short: "The URLs at which workflows answer", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{
+		Use: "endpoints", Short: "The URLs at which workflows answer", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(newEndpointsList(w), newEndpointsURL(w))
 	return cmd
 }

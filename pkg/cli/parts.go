@@ -78,7 +78,7 @@ func (p *parts) ready() []string {
 type byEnvironment map[behalf.Environment]*parts
 
 func openAll(ctx context.Context, s roleSettings, role string, cfg bus.Config, log zerolog.Logger) (byEnvironment, error) {
-	all := byEnvironment{}
+	all := make(byEnvironment, len(s.environments))
 	for _, env := range s.environments {
 		p, err := openParts(ctx, env, s.connect(env, role), cfg, log)
 		if err != nil {
@@ -117,7 +117,7 @@ func (b byEnvironment) ready() []string {
 
 // verifier checks tokens against the copies of these environments.
 func (b byEnvironment) verifier() *auth.Verifier {
-	copies := map[behalf.Environment]auth.Copy{}
+	copies := make(map[behalf.Environment]auth.Copy, len(b))
 	for env, p := range b {
 		copies[env] = p.store
 	}

@@ -67,7 +67,7 @@ func provisionAll(ctx context.Context, w world, s roleSettings, layout bus.Layou
 	if asJSON {
 		return printJSON(w, file)
 	}
-	data, err := json.MarshalIndent(file, "", "  ")
+	data, err := json.MarshalIndent(file, "", "  ") //nolint:gosec // G117: the secret is shown this once
 	if err == nil {
 		w.printf("%s\n", data)
 	}

@@ -31,7 +31,7 @@ import (
 // ingressOf puts an ingress together.
 func ingressOf(cfg ingress.Config, all byEnvironment, reg prometheus.Registerer, log zerolog.Logger) *ingress.Server {
 	verifier := all.verifier()
-	envs := map[behalf.Environment]ingress.Env{}
+	envs := make(map[behalf.Environment]ingress.Env, len(all))
 	for env, p := range all {
 		envs[env] = ingress.Env{
 			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Ready: p.store.Ready(),
@@ -76,7 +76,7 @@ func signerOf(ctx context.Context, all byEnvironment, credentials credential.Sto
 }
 
 func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf.Environment]api.Env {
-	envs := map[behalf.Environment]api.Env{}
+	envs := make(map[behalf.Environment]api.Env, len(all))
 	for env, p := range all {
 		envs[env] = api.Env{
 			Workflows: records{p.store}, Endpoints: records{p.store}, Versions: p.store, Users: records{p.store},

@@ -13,8 +13,10 @@ import (
 )
 
 func newRuns(w world) *cobra.Command {
-	cmd := &cobra.Command{Use: "runs", Short: "Runs: what happened, and what came of it", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{
+		Use: "runs", Short: "Runs: what happened, and what came of it", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(newRunsList(w), newRunsShow(w))
 	return cmd
 }
@@ -55,14 +57,20 @@ func newRunsList(w world) *cobra.Command {
 	return cmd
 }
 
+// listedRun is a run as the API lists it: without its result, but with why it failed.
+type listedRun struct {
+	behalf.Run
+	Failure *behalf.Failure `json:"failure"`
+}
+
 func printRun(t interface{ Write([]byte) (int, error) }, raw json.RawMessage) error {
-	run, err := decoded[behalf.Run](raw)
+	run, err := decoded[listedRun](raw)
 	if err != nil {
 		return err
 	}
 	why := ""
-	if run.Result != nil && run.Result.Failure != nil {
-		why = run.Result.Failure.Message
+	if run.Failure != nil {
+		why = run.Failure.Message
 	}
 	_, err = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", run.ID, run.State, run.Workflow, run.User, ago(run.StartedAt), why)
 	return err

@@ -11,8 +11,10 @@ import (
 )
 
 func newUsers(w world) *cobra.Command {
-	cmd := &cobra.Command{Use: "users", Short: "External users", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{
+		Use: "users", Short: "External users", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(newUsersList(w), newUsersShow(w))
 	return cmd
 }

@@ -27,7 +27,12 @@ func BenchmarkWarmCall(b *testing.B) {
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan error, 1)
 	go func() { over <- pool.Run(ctx) }()
-	defer func() { cancel(); <-over }()
+	defer func() {
+		cancel()
+		if err := <-over; err != nil {
+			b.Error(err)
+		}
+	}()
 
 	job := sandbox.Job{Key: sandbox.Key{Version: "d_1"}, File: "hello.mjs", Source: helloStep, Body: []byte(helloBody)}
 	for range 2000 { // until V8 has compiled what is hot
@@ -41,5 +46,20 @@ func BenchmarkWarmCall(b *testing.B) {
 		if err != nil || reply.Err != nil || reply.Died != "" {
 			b.Fatal(reply.Err, reply.Died, err)
 		}
+	}
+}
+
+// The start of a guest, and its first run, with no blank guest ready.
+func BenchmarkColdCall(b *testing.B) {
+	for name, bwrap := range map[string]string{"best tier": "", "bare": sandbox.NoBwrap} {
+		b.Run(name, func(b *testing.B) {
+			pool := sandbox.New(b.Context(), sandbox.Config{Node: os.Getenv("BEHALF_NODE"), Bwrap: bwrap, MaxRuns: 1}, zerolog.Nop())
+			job := sandbox.Job{Key: sandbox.Key{Version: "d_1"}, File: "hello.mjs", Source: helloStep, Body: []byte(helloBody)}
+			for b.Loop() {
+				if reply, err := pool.Do(b.Context(), job); err != nil || reply.Err != nil || reply.Died != "" {
+					b.Fatal(reply.Err, reply.Died, err)
+				}
+			}
+		})
 	}
 }

@@ -26,7 +26,7 @@ func fakePool(tb testing.TB, manner string, cfg Config) *Pool {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l := chooseTier(tb.Context(), cfg, command{self, []string{fakeChild, manner}}, []string{fakeChild, "trial"})
+	l := chooseTier(tb.Context(), cfg, command{path: self, args: []string{fakeChild, manner}}, []string{fakeChild, "trial"})
 	pool := newPool(cfg, l, nil, zerolog.Nop())
 	tb.Cleanup(func() {
 		for _, g := range pool.shut() {

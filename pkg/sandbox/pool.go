@@ -181,9 +181,9 @@ func (p *Pool) take(key Key) (taken, error) {
 		return taken{}, errors.New("the pool is closed")
 	}
 	var t taken
-	for i := len(p.idle) - 1; i >= 0; i-- { // the one that was busy last has the warmest caches
-		if p.idle[i].key == key {
-			t.guest = p.idle[i].guest
+	for i, idle := range slices.Backward(p.idle) { // the one that was busy last has the warmest caches
+		if idle.key == key {
+			t.guest = idle.guest
 			p.idle = slices.Delete(p.idle, i, i+1)
 			p.busy++
 			return t, nil

@@ -206,7 +206,9 @@ func TestTheEndOfThePoolWaitsForItsRuns(t *testing.T) {
 		<-time.After(time.Millisecond)
 	}
 	cancel()
-	<-over
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
 	select {
 	case err := <-result:
 		if err != nil {

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -17,7 +18,7 @@ import (
 type process struct {
 	cmd  *exec.Cmd
 	conn *os.File
-	dir  string // its own directory, removed with it
+	dir  string // its own directory, removed with it; empty where it has none
 	tail *tail
 	done chan struct{} // closed once it has ended and is reaped
 }
@@ -34,22 +35,23 @@ func startProcess(ctx context.Context, c command) (*process, error) {
 	}
 	defer func() { _ = theirs.Close() }()
 
-	dir, err := os.MkdirTemp("", "behalf-guest-")
-	if err != nil {
-		_ = ours.Close()
-		return nil, fmt.Errorf("directory of a guest: %w", err)
+	p := &process{conn: ours, tail: &tail{}, done: make(chan struct{})}
+	if c.dir == "" {
+		if p.dir, err = os.MkdirTemp("", "behalf-guest-"); err != nil {
+			_ = ours.Close()
+			return nil, fmt.Errorf("directory of a guest: %w", err)
+		}
 	}
-	p := &process{conn: ours, dir: dir, tail: &tail{}, done: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), c.path, c.args...) // a guest outlives the run that started it
 	p.cmd.Env = []string{}
-	p.cmd.Dir = dir
+	p.cmd.Dir = cmp.Or(c.dir, p.dir)
 	p.cmd.ExtraFiles = []*os.File{theirs}
 	p.cmd.Stdout, p.cmd.Stderr = p.tail, p.tail
 	p.cmd.SysProcAttr = isolated()
 	p.cmd.WaitDelay = time.Second // a grandchild that holds the pipes does not hold us
 	if err := p.cmd.Start(); err != nil {
 		_ = ours.Close()
-		_ = os.RemoveAll(dir)
+		_ = os.RemoveAll(p.dir)
 		return nil, fmt.Errorf("start %s: %w", c.path, err)
 	}
 	go p.reap()
@@ -114,9 +116,9 @@ type exit struct {
 }
 
 // words says how the process ended, for the author of the code that it ran.
-func (e exit) words(printed []byte) string {
+func (e exit) words(lastWords []byte) string {
 	switch {
-	case bytes.Contains(printed, []byte("heap out of memory")) || bytes.Contains(printed, []byte("Out of memory")):
+	case bytes.Contains(lastWords, []byte("heap out of memory")) || bytes.Contains(lastWords, []byte("Out of memory")):
 		return "out of memory"
 	case e.signal == syscall.SIGKILL:
 		return "killed, perhaps for want of memory"

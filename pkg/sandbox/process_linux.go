@@ -30,11 +30,11 @@ func descendants(pid int) []int {
 	}
 	var found []int
 	for _, task := range tasks {
-		children, err := os.ReadFile(proc + task.Name() + "/children")
+		children, err := os.ReadFile(proc + task.Name() + "/children") //nolint:gosec // G304: the kernel's own
 		if err != nil {
 			continue
 		}
-		for _, word := range strings.Fields(string(children)) {
+		for word := range strings.FieldsSeq(string(children)) {
 			if child, err := strconv.Atoi(word); err == nil {
 				found = append(append(found, child), descendants(child)...)
 			}

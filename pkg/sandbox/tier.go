@@ -34,6 +34,7 @@ const minNode = 24
 type command struct {
 	path string
 	args []string
+	dir  string // where it works; empty for a folder of its own
 }
 
 // launcher knows how guests are started on this machine.
@@ -50,16 +51,16 @@ func newLauncher(ctx context.Context, cfg Config) (launcher, error) {
 	if err != nil {
 		return launcher{}, err
 	}
-	run := command{node, cfg.guestArgs()}
+	run := command{path: node, args: cfg.guestArgs()}
 	return chooseTier(ctx, cfg, run, []string{"-e", "0"}), nil
 }
 
 // chooseTier takes the best tier in which the command runs with the arguments of a trial.
 func chooseTier(ctx context.Context, cfg Config, run command, trial []string) launcher {
-	l := launcher{tier: Bare, cmd: run, lim: limits{files: cfg.MaxFiles, fileSize: uint64(cfg.TmpSize)}}
+	l := launcher{tier: Bare, cmd: run, lim: limits{files: cfg.MaxFiles, fileSize: uint64(max(0, cfg.TmpSize))}}
 	bwrap, err := findBwrap(cfg.Bwrap)
 	if err == nil {
-		_, err = probe(ctx, wrap(bwrap, cfg.TmpSize, command{run.path, trial}))
+		_, err = probe(ctx, wrap(bwrap, cfg.TmpSize, command{path: run.path, args: trial}))
 	}
 	if err != nil {
 		l.why = err.Error()
@@ -92,7 +93,7 @@ func findNode(ctx context.Context, named string) (string, error) {
 		}
 		path = found
 	}
-	out, err := probe(ctx, command{path, []string{"-p", `process.versions.node + "\n" + process.execPath`}})
+	out, err := probe(ctx, command{path: path, args: []string{"-p", `process.versions.node + "\n" + process.execPath`}, dir: "/"})
 	if err != nil {
 		return "", refuseNode(fmt.Sprintf("%s does not run", path)).Because(err)
 	}
@@ -115,15 +116,14 @@ func probe(ctx context.Context, c command) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.path, c.args...)
 	cmd.Env = []string{}
-	cmd.Dir = "/"
+	cmd.Dir = c.dir
 	cmd.SysProcAttr = isolated()
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if err == nil {
 		return string(out), nil
 	}
-	var failed *exec.ExitError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		return "", fmt.Errorf("%s: %w: %.200s", c.path, err, failed.Stderr)
 	}
 	return "", fmt.Errorf("%s: %w", c.path, err)
@@ -148,7 +148,7 @@ func wrap(bwrap string, tmpSize int64, c command) command {
 		"--proc", "/proc", "--remount-ro", "/proc",
 		"--dev", "/dev", "--size", strconv.FormatInt(tmpSize, 10), "--tmpfs", "/tmp",
 		"--ro-bind", c.path, "/node", "--remount-ro", "/", "--chdir", "/tmp", "--", "/node")
-	return command{bwrap, append(args, c.args...)}
+	return command{path: bwrap, args: append(args, c.args...), dir: "/"}
 }
 
 // systemDir is how a folder of libraries or binaries looks inside as it does outside: a link into /usr, or a folder.

@@ -12,11 +12,10 @@ const restartPause = time.Second
 // Run keeps blank guests ready and ends those that have been idle for too long, until ctx ends; then it waits for the
 // runs in flight and ends every guest. End ctx after the last Do has begun: later ones are refused.
 func (p *Pool) Run(ctx context.Context) error {
-	if p.refusal != nil {
-		<-ctx.Done()
-		return nil
+	if p.refusal == nil {
+		p.keepUp(ctx)
 	}
-	p.keepUp(ctx)
+	<-ctx.Done()
 	for _, g := range p.shut() {
 		g.close()
 	}

@@ -49,7 +49,11 @@ func oneUsersRun(t *testing.T, token string, pause int) {
 	c.Steps = json.RawMessage(fmt.Sprintf(`{"trigger":{"event":{"body":{"token":%q,"pause":%d}}}}`, token, pause))
 	out := do(t, c)
 	var got struct {
-		Value struct{ Mine, Global, Expected string } `json:"$return_value"`
+		Value struct {
+			Mine     string `json:"mine"`
+			Global   string `json:"global"`
+			Expected string `json:"expected"`
+		} `json:"$return_value"`
 	}
 	if err := json.Unmarshal(out.Exports, &got); err != nil {
 		t.Errorf("%v, error %+v", err, out.Err)
