@@ -52,14 +52,7 @@ func newDev(w world) *cobra.Command {
 			"without DIR those of this folder, or the examples when it has none.",
 		Example: "  behalf dev\n  behalf dev ./workflows",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := openDev(cmd.Context(), w, f)
-			if err != nil {
-				return err
-			}
-			defer d.close()
-			return over(d.serve(cmd.Context(), args))
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return over(serveDev(cmd.Context(), w, f, args)) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.addr, "addr", w.env("BEHALF_ADDR", "127.0.0.1:8080"), "where workflows and the API answer")
@@ -72,6 +65,15 @@ func newDev(w world) *cobra.Command {
 	flags.BoolVar(&f.syncAlways, "sync-always", false, "flush every accepted event to disk before it counts")
 	flags.StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere, for practice and tests")
 	return cmd
+}
+
+func serveDev(ctx context.Context, w world, f devFlags, args []string) error {
+	d, err := openDev(ctx, w, f)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.serve(ctx, args)
 }
 
 // dev is everything in one process.
