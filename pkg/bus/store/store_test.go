@@ -26,7 +26,13 @@ const (
 	user    = behalf.ExternalUserID("abc-123")
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The embedded server leaves it behind when it is closed while its history has just begun to be sourced; it ends
+		// by itself.
+		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"),
+	)
+}
 
 // lab is an embedded server with the buckets of one environment.
 type lab struct {
@@ -505,8 +511,10 @@ func TestWithoutAServerEverythingIsUnavailable(t *testing.T) {
 	l.ns.Shutdown()
 	_, err := s.EndpointFromLeader(t.Context(), e.ID)
 	wantKind(t, err, fault.Unavailable)
-	_, err = s.PutEndpoint(t.Context(), endpoint(), 0)
-	wantKind(t, err, fault.Unavailable)
+	// A write whose connection breaks under it ends by its time: then nobody knows whether it was stored.
+	if _, err = s.PutEndpoint(t.Context(), endpoint(), 0); !fault.Is(err, fault.Unavailable) && !fault.Is(err, fault.Timeout) {
+		t.Errorf("got %v", err)
+	}
 	_, err = s.User(t.Context(), project, user)
 	wantKind(t, err, fault.Unavailable)
 	must[behalf.Endpoint](t)(s.Endpoint(t.Context(), e.ID)) // the copy may say yes
