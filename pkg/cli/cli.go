@@ -65,7 +65,7 @@ func (w world) logger() zerolog.Logger {
 }
 
 func run(ctx context.Context, args []string, w world) int {
-	root := newRoot(w)
+	root := newRoot(w) //nolint:contextcheck // cobra hands the context to the command that is run
 	root.SetArgs(args)
 	root.SetIn(w.stdin)
 	root.SetOut(w.stdout)

@@ -180,8 +180,8 @@ func TestDevFileIsReadAsItWasWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := readDevFile(dir)
-	a, _ := json.Marshal(got)  //nolint:gosec // G117: a secret of the test
-	b, _ := json.Marshal(want) //nolint:gosec // G117: a secret of the test
+	a, _ := json.Marshal(got)
+	b, _ := json.Marshal(want)
 	if err != nil || !bytes.Equal(a, b) {
 		t.Errorf("%s became %s, %v", b, a, err)
 	}

@@ -40,7 +40,7 @@ func readSettings(w world, environments []behalf.Environment, addr string) (role
 		addr:         w.env("BEHALF_ADDR", addr), metricsAddr: w.env("BEHALF_METRICS_ADDR", ""),
 		workflowDomain: w.env("BEHALF_WORKFLOW_DOMAIN", ""),
 		node:           w.env("BEHALF_NODE", ""),
-		creds:          map[behalf.Environment]secret.String{},
+		creds:          make(map[behalf.Environment]secret.String),
 	}
 	var err error
 	if s.proxies, err = web.ParseProxies(w.env("BEHALF_TRUSTED_PROXIES", "")); err != nil {
