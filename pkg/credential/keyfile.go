@@ -51,12 +51,12 @@ func checkPrivate(f *os.File) error {
 	switch {
 	case !info.Mode().IsRegular():
 		return fault.Newf(fault.Forbidden, "credential.OpenSealed", "the key file %s is no ordinary file", f.Name())
-	case info.Mode().Perm()&0o077 != 0:
-		return fault.Newf(fault.Forbidden, "credential.OpenSealed",
-			"the key file %s may be read or written by others (mode %04o): chmod 600 %s", f.Name(), info.Mode().Perm(), f.Name())
 	case int64(stat.Uid) != int64(os.Geteuid()):
 		return fault.Newf(fault.Forbidden, "credential.OpenSealed",
 			"the key file %s belongs to another user (uid %d, we are %d): chown %d %s", f.Name(), stat.Uid, os.Geteuid(), os.Geteuid(), f.Name())
+	case info.Mode().Perm()&0o077 != 0:
+		return fault.Newf(fault.Forbidden, "credential.OpenSealed",
+			"the key file %s may be read or written by others (mode %04o): chmod 600 %s", f.Name(), info.Mode().Perm(), f.Name())
 	}
 	return nil
 }

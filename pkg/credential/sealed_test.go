@@ -197,12 +197,11 @@ func TestAKeyFileThatOthersMayReadIsRefused(t *testing.T) {
 
 func TestAKeyFileOfAnotherUserIsRefused(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give a file away")
-	}
 	l := newSealedLab(t)
 	l.open(t)
-	if err := os.Chown(l.file, 4711, -1); err != nil {
+	if os.Geteuid() != 0 {
+		l.file = "/etc/passwd" // only root can give a file away; this one is root's
+	} else if err := os.Chown(l.file, 4711, -1); err != nil {
 		t.Fatal(err)
 	}
 	_, err := credential.OpenSealed(t.Context(), l.file, l.buckets)
