@@ -111,8 +111,8 @@ func (w *world) tallied(l *ledger) tally {
 // nats-server is killed again and again under load, and started on the same files.
 func TestKillingNATS(t *testing.T) {
 	t.Parallel()
-	const kills, clients, slots = 10, 64, 8
-	w := newWorldOf(t, 10*time.Second) // signs of life come late where a server and many guests start on a busy machine
+	const kills, clients, slots = 10, 64, 32
+	w := newWorldOf(t, 5*time.Second)
 	urls := []string{w.deploy("custom", oneStep("custom", 60)).PathURL, w.deploy("immediate", oneStep("immediate", 60)).PathURL}
 	for range 2 {
 		w.worker("--slots", fmt.Sprint(slots))

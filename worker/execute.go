@@ -16,17 +16,12 @@ import (
 // execute runs the steps that are not done yet, one after another. The next starts only when the record of the one
 // before is durable; the last one's record is the run's finish.
 //
-// The run's timeout is for the work of this attempt: what a run waited, and what died with another worker, is not its
-// author's.
+// The run's timeout is for the work of this attempt: what a run waited, for a guest too, and what died with another
+// worker, is not its author's.
 func (w *Worker) execute(ctx context.Context, a *attempt) error {
-	ctx, cancel := context.WithTimeout(ctx, a.limit())
-	defer cancel()
 	w.takeOver(ctx, a)
 	steps := a.version.Steps
 	for i := len(a.run.Steps); i < len(steps); i++ {
-		if a.delivery.Stale() {
-			return fault.New(fault.Conflict, "worker.execute", "held too long without a sign of life; another attempt may own the run")
-		}
 		over, err := w.one(ctx, a, steps[i], i == len(steps)-1)
 		if err != nil || over {
 			return err
@@ -49,33 +44,15 @@ func (w *Worker) takeOver(ctx context.Context, a *attempt) {
 	w.early(ctx, a)
 }
 
-// runAnnounced runs a step. Where nothing is recorded of the run yet and the step takes long, the journal is told
-// meanwhile that the run has begun: so it is listed, and its result is "running" instead of unknown.
-func (w *Worker) runAnnounced(ctx context.Context, a *attempt, s behalf.Step) (behalf.Outcome, error) {
-	told := make(chan struct{})
-	timer := time.AfterFunc(w.cfg.AnnounceAfter, func() {
-		defer close(told)
-		settling, cancel := w.settling(ctx)
-		defer cancel()
-		if err := a.run.Announce(settling); err != nil {
-			// A fence shows again at the step's own record, where it ends the attempt.
-			w.log.Debug().Err(err).Str("run", string(a.run.Event.Run)).Msg("run not announced")
-		}
-	})
-	outcome, err := w.deps.Runner.Run(ctx, a.call(s))
-	if !timer.Stop() {
-		<-told // one at a time writes to the journal
-	}
-	return outcome, err
-}
-
 // one runs one step and records it. It is over when the run is finished or gone to wait.
 func (w *Worker) one(ctx context.Context, a *attempt, s behalf.Step, last bool) (over bool, err error) {
 	w.cfg.Points(ctx, BeforeStep)
 	began := time.Now()
-	outcome, err := w.runAnnounced(ctx, a, s)
-	took := time.Since(began)
+	outcome, err := w.runOwned(ctx, a, s)
+	took := cmp.Or(outcome.Duration, time.Since(began))
+	a.spent += took
 	a.timing.Steps += took
+	a.timing.Queue += max(0, time.Since(began)-took) // the wait for a guest
 	w.cfg.Points(ctx, AfterStep)
 	if err != nil {
 		return true, w.platform(ctx, a, a.clean(err))
@@ -83,7 +60,7 @@ func (w *Worker) one(ctx context.Context, a *attempt, s behalf.Step, last bool) 
 	if outcome.Cut && errors.Is(ctx.Err(), context.Canceled) {
 		return true, fault.New(fault.Canceled, "worker.one", "cut short by our own leaving")
 	}
-	record := a.record(s, began, took, outcome)
+	record := a.record(s, time.Now().Add(-took), took, outcome)
 	w.stepped(a, s, outcome, took)
 	switch {
 	case outcome.Cut, outcome.Err != nil:
@@ -135,6 +112,7 @@ func (a *attempt) call(s behalf.Step) step.Call {
 	return step.Call{
 		Project: e.Project, Environment: e.Environment, Version: e.Version, Run: e.Run, Step: s, Path: behalf.Path(s.Name),
 		Attempt: a.run.Attempt, Code: a.code[s.Name], Props: s.Props, Apps: a.apps[s.Name], Steps: a.steps(),
+		Timeout: max(a.limit()-a.spent, time.Millisecond),
 	}
 }
 

@@ -43,7 +43,7 @@ func (w *Worker) open(ctx context.Context, d *bus.Delivery) (*journal.Run, error
 	ctx, cancel := w.preparing(ctx)
 	defer cancel()
 	o := journal.Opening{
-		Event: d.Event, EventSeq: d.Sequence, Raw: d.Raw(), Worker: w.cfg.Name, Seen: d.Seen, Redelivered: d.Redelivered,
+		Event: d.Event, EventSeq: d.Sequence, Raw: d.Raw(), Worker: w.cfg.Name, Seen: d.Seen, Deliveries: d.Deliveries,
 	}
 	if d.Resume == nil {
 		return w.deps.Journal.Open(ctx, o)

@@ -62,7 +62,8 @@ type Auth struct {
 	Secrets []secret.String
 }
 
-// Runner runs one step. An error means that we failed, not the step.
+// Runner runs one step, and calls Begin of the call before the step does anything. An error means that we failed, not
+// the step.
 type Runner interface {
 	Run(ctx context.Context, c step.Call) (behalf.Outcome, error)
 }
@@ -99,7 +100,8 @@ type Config struct {
 	//
 	// Defaults to 10 seconds.
 	SettleTimeout time.Duration
-	// AnnounceAfter is how long a run's first step may take before the journal is told that the run has begun.
+	// AnnounceAfter is how long a run's first step may take before the journal is told that the run has begun, and how
+	// often a step that takes longer is looked after.
 	//
 	// Defaults to 500 milliseconds.
 	AnnounceAfter time.Duration
@@ -242,5 +244,6 @@ type attempt struct {
 	redactor secret.Redactor
 	exports  []json.RawMessage // of the steps that are done, in their order
 	started  time.Time
+	spent    time.Duration // what steps took of the run's timeout
 	timing   behalf.Timing
 }

@@ -50,6 +50,7 @@ type world struct {
 	// What a test may change before it starts a worker.
 	credentials credentials
 	runner      runner
+	runs        worker.Runner // instead of runner, where it is set
 	onTold      func(telling)
 }
 
@@ -124,8 +125,12 @@ func (w *world) startOn(cfg worker.Config, source worker.Source) *running {
 	cfg.Name = cmp.Or(cfg.Name, "worker-1")
 	cfg.AnnounceAfter = cmp.Or(cfg.AnnounceAfter, time.Hour) // the tests say which records there are
 	ctx, stop := context.WithCancel(w.t.Context())
+	var runs worker.Runner = w.runner
+	if w.runs != nil {
+		runs = w.runs
+	}
 	r := &running{Worker: worker.New(cfg, worker.Deps{
-		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Credentials: w.credentials, Runner: w.runner,
+		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Credentials: w.credentials, Runner: runs,
 	}, zerolog.New(w.logs)), stop: stop, over: make(chan struct{})}
 	go func() {
 		defer close(r.over)
@@ -467,7 +472,14 @@ func tokenOf(_ context.Context, a behalf.Account) (worker.Auth, error) {
 
 type runner func(ctx context.Context, c step.Call) (behalf.Outcome, error)
 
-func (f runner) Run(ctx context.Context, c step.Call) (behalf.Outcome, error) { return f(ctx, c) }
+func (f runner) Run(ctx context.Context, c step.Call) (behalf.Outcome, error) {
+	if err := c.Begin(ctx); err != nil {
+		return behalf.Outcome{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	return f(ctx, c)
+}
 
 // ok answers with the step's name.
 func ok(_ context.Context, c step.Call) (behalf.Outcome, error) {

@@ -24,8 +24,8 @@ type Delivery struct {
 	Reply string
 	// Seen says that the event may have been handled before, so the journal must be read first.
 	Seen bool
-	// Redelivered says that the server knows of an earlier delivery.
-	Redelivered bool
+	// Deliveries is how often the server has handed it over, as far as it knows.
+	Deliveries uint64
 	// Resume is set on a timer that ends a run's wait.
 	Resume *Resume
 	// Malformed says why the message is no event of ours. Event is then not to be used.
@@ -35,8 +35,8 @@ type Delivery struct {
 	puller *puller
 	msg    *nats.Msg
 	queued time.Time
-	stamp  uint64       // the connection on which it came
-	sign   atomic.Int64 // when the server last had a sign of life from us, in monotonic nanoseconds
+	stamp  atomic.Uint64 // the connection on which it came, or was last confirmed
+	sign   atomic.Int64  // when the server last had a sign of life from us, in monotonic nanoseconds
 }
 
 // Resume is a run that goes on after a wait.
@@ -49,7 +49,8 @@ type Resume struct {
 }
 
 func newDelivery(s *Source, p *puller, m *nats.Msg) *Delivery {
-	d := &Delivery{source: s, puller: p, msg: m, queued: time.Now(), stamp: s.bus.conn.Reconnects(), Reply: m.Header.Get(headerReply)}
+	d := &Delivery{source: s, puller: p, msg: m, queued: time.Now(), Reply: m.Header.Get(headerReply)}
+	d.stamp.Store(s.bus.conn.Reconnects())
 	d.alive(d.queued)
 	meta, err := m.Metadata()
 	if err != nil {
@@ -57,7 +58,7 @@ func newDelivery(s *Source, p *puller, m *nats.Msg) *Delivery {
 		return d
 	}
 	d.Sequence = meta.Sequence.Stream
-	d.Redelivered = meta.NumDelivered > 1
+	d.Deliveries = meta.NumDelivered
 	if cause := s.bus.seen(p, m, meta); cause != "" {
 		d.Seen = true
 		s.bus.metrics.redeliver.WithLabelValues(cause).Inc()
@@ -123,8 +124,23 @@ func (d *Delivery) Stale() bool {
 	return d.source.bus.clock()-time.Duration(d.sign.Load()) > d.source.bus.cfg.AckWait
 }
 
-// Refresh tells that the journal has been read again, and the server that we are still here.
-func (d *Delivery) Refresh() { d.inProgress(time.Now()) }
+// Moved says that the connection on which the event came is gone: a server that was killed may have forgotten to whom it
+// gave it, so another worker may have it. The journal must be asked before a step begins.
+func (d *Delivery) Moved() bool {
+	return d.stamp.Load() != d.source.bus.conn.Reconnects() || !d.source.bus.conn.Connected()
+}
+
+// Refresh asks the journal, by claim, whether the run is still ours, and where it is, takes the connection of now for
+// the event's own and tells the server that we are here. Errors are those of claim.
+func (d *Delivery) Refresh(claim func() error) error {
+	stamp := d.source.bus.conn.Reconnects() // before: it must not miss one that comes in between
+	if err := claim(); err != nil {
+		return err
+	}
+	d.stamp.Store(stamp)
+	d.inProgress(time.Now())
+	return nil
+}
 
 // Raw is the message as it came.
 func (d *Delivery) Raw() []byte { return d.msg.Data }

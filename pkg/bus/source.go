@@ -145,7 +145,7 @@ func (s *Source) Next(ctx context.Context) (*Delivery, error) {
 		case <-s.ready:
 		}
 		if d := s.pop(); d != nil {
-			if !d.Seen && d.stamp != s.bus.conn.Reconnects() { // it waited here over a reconnect
+			if !d.Seen && d.stamp.Load() != s.bus.conn.Reconnects() { // it waited here over a reconnect
 				d.Seen = true
 				s.bus.metrics.redeliver.WithLabelValues("reconnected").Inc()
 			}

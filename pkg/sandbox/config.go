@@ -39,6 +39,10 @@ type Config struct {
 	//
 	// Defaults to 20 milliseconds.
 	GrowAfter time.Duration
+	// WaitTimeout is how long a job waits for a guest.
+	//
+	// Defaults to 30 seconds.
+	WaitTimeout time.Duration
 	// Blanks is how many started guests wait to be bound, on top of Max. Negative means none.
 	//
 	// Defaults to 1.
@@ -75,6 +79,7 @@ func (c Config) withDefaults() Config {
 	c.MaxPerKey = min(cmp.Or(c.MaxPerKey, c.Max), c.Max)
 	c.Eager = cmp.Or(c.Eager, runtime.NumCPU())
 	c.GrowAfter = cmp.Or(c.GrowAfter, 20*time.Millisecond)
+	c.WaitTimeout = cmp.Or(c.WaitTimeout, 30*time.Second)
 	c.Blanks = max(0, cmp.Or(c.Blanks, 1))
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, time.Minute)
 	c.MaxRuns = cmp.Or(c.MaxRuns, 100_000)

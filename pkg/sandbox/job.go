@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -22,6 +23,11 @@ type Job struct {
 	// the same source: it is sent once per guest.
 	File   string
 	Source string
+	// Timeout is how long the run may take, without the wait for a guest. Zero means without end.
+	Timeout time.Duration
+	// Begin is called when the guest is there, right before it is given the run. Its error is that of Do, and the run does
+	// not begin. Nil allows it.
+	Begin func(ctx context.Context) error
 	// Body is what the run is given: the members of a JSON object, without its braces, each followed by a comma. It
 	// carries the run's secrets; nothing else on the way does.
 	Body []byte
@@ -35,7 +41,7 @@ type Reply struct {
 	Exit     *behalf.Exit
 	Err      *behalf.StepError
 	Logs     []behalf.Log
-	// Cut says that the deadline of the context ended the run, and the guest with it.
+	// Cut says that the timeout ended the run, and the guest with it.
 	Cut bool
 	// Died says how the guest's process ended by itself, in words for the author. Empty where it did not.
 	Died string
@@ -60,6 +66,9 @@ func (j Job) appendFrames(buf []byte, id uint64, withSource bool) ([]byte, error
 	buf = append(openFrame(buf), `{"type":"run",`...)
 	buf = append(append(buf, j.Body...), place...)
 	buf = strconv.AppendUint(append(buf, `,"id":`...), id, 10)
+	if j.Timeout > 0 {
+		buf = strconv.AppendInt(append(buf, `,"deadline":`...), time.Now().Add(j.Timeout).UnixMilli(), 10)
+	}
 	buf = append(buf, '}')
 	return buf, closeFrame(buf, start)
 }

@@ -73,18 +73,29 @@ func (p *Pool) Refusal() error { return p.refusal }
 
 // Do runs a job in a guest of its key, and waits for one where all are busy.
 //
-// The end of ctx ends the run and its guest: a deadline is Reply.Cut, a cancellation an error of kind Canceled. Every
-// other error means that the run never began, kind Unavailable.
+// The job's timeout ends the run and its guest: that is Reply.Cut. So does the end of ctx, with an error of kind
+// Canceled. Every other error means that the run never began: kind Exhausted where no guest became free in WaitTimeout,
+// kind Unavailable where none could start, and whatever the job's Begin says.
 func (p *Pool) Do(ctx context.Context, job Job) (Reply, error) {
 	const op = "sandbox.Do"
 	if p.refusal != nil {
 		return Reply{}, p.refusal
 	}
-	g, err := p.acquire(ctx, job.Key)
+	g, err := p.within(ctx, job.Key)
 	if err != nil {
 		return Reply{}, unavailable(ctx, op, err)
 	}
 	defer p.release(g, job.Key)
+	if job.Begin != nil {
+		if err := job.Begin(ctx); err != nil {
+			return Reply{}, err
+		}
+	}
+	if job.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, job.Timeout)
+		defer cancel()
+	}
 	reply, err := g.do(ctx, job)
 	if err != nil {
 		g.close()
@@ -94,10 +105,51 @@ func (p *Pool) Do(ctx context.Context, job Job) (Reply, error) {
 }
 
 func unavailable(ctx context.Context, op string, err error) error {
-	if errors.Is(ctx.Err(), context.Canceled) {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
 		return fault.Wrap(fault.Canceled, op, err)
+	case errors.Is(err, errBusy):
+		return fault.Wrap(fault.Exhausted, op, err)
 	}
 	return fault.Wrap(fault.Unavailable, op, err)
+}
+
+// errBusy ends the wait for a guest.
+var errBusy = errors.New("no guest became free in time")
+
+// within takes a guest of the key, waiting no longer than the pool's patience.
+func (p *Pool) within(ctx context.Context, key Key) (*guest, error) {
+	if g := p.warm(key); g != nil {
+		return g, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.WaitTimeout, errBusy)
+	defer cancel()
+	return p.acquire(ctx, key)
+}
+
+// warm takes an idle guest of the key, where there is one, without a wait.
+func (p *Pool) warm(key Key) *guest {
+	p.mu.Lock()
+	g := p.takeIdle(key)
+	p.mu.Unlock()
+	if g == nil || g.fit() {
+		return g
+	}
+	g.close()
+	p.free(key)
+	return nil
+}
+
+// takeIdle takes the idle guest of the key that was busy last: it has the warmest caches. The lock is held.
+func (p *Pool) takeIdle(key Key) *guest {
+	for i, idle := range slices.Backward(p.idle) {
+		if idle.key == key {
+			p.idle = slices.Delete(p.idle, i, i+1)
+			p.busy++
+			return idle.guest
+		}
+	}
+	return nil
 }
 
 // acquire takes a guest of the key: the one that was busy last, else a new one where there is a place for it and reason
@@ -181,19 +233,12 @@ func (p *Pool) take(key Key) (taken, error) {
 		return taken{}, errors.New("the pool is closed")
 	}
 	var t taken
-	for i, idle := range slices.Backward(p.idle) { // the one that was busy last has the warmest caches
-		if idle.key == key {
-			t.guest = idle.guest
-			p.idle = slices.Delete(p.idle, i, i+1)
-			p.busy++
-			return t, nil
-		}
+	if t.guest = p.takeIdle(key); t.guest != nil {
+		return t, nil
 	}
 	grow := p.grows(key)
-	if grow && p.total >= p.cfg.Max && len(p.idle) > 0 {
-		t.evicted = p.idle[0].guest
-		p.idle = slices.Delete(p.idle, 0, 1)
-		p.forget(t.evicted.key)
+	if grow && p.total >= p.cfg.Max {
+		t.evicted = p.evict(key)
 	}
 	if grow && p.total < p.cfg.Max {
 		p.total++
@@ -205,6 +250,20 @@ func (p *Pool) take(key Key) (taken, error) {
 	t.turn = make(chan *guest, 1)
 	p.waiting[key] = append(p.waiting[key], t.turn)
 	return t, nil
+}
+
+// evict takes out the idle guest that another key can spare: of a key that has none, nobody but the longest idle; else
+// one of a key that has still as many when it has given one away, so that two keys do not take from each other in turn.
+// The lock is held.
+func (p *Pool) evict(key Key) *guest {
+	for i, idle := range p.idle {
+		if n := p.bound[key]; n == 0 || p.bound[idle.key] > n+1 || time.Since(idle.since) > p.cfg.IdleTimeout/10 {
+			p.idle = slices.Delete(p.idle, i, i+1)
+			p.forget(idle.key)
+			return idle.guest
+		}
+	}
+	return nil
 }
 
 // grows says whether a key may have one more guest, and has reason to. The lock is held.

@@ -5,18 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 )
 
 // appendBody appends what the guest is given of the call, as sandbox.Job.Body wants it. Here, and nowhere else, the
 // secrets of the call are revealed.
-func (c Call) appendBody(b []byte, deadline time.Time) ([]byte, error) {
+func (c Call) appendBody(b []byte) ([]byte, error) {
 	b = append(b, `"context":{"attempt":`...)
 	b = strconv.AppendInt(b, int64(c.Attempt), 10)
 	b = appendString(append(b, `,"idempotency_key":`...), string(c.Run)+":"+string(c.Path))
-	if !deadline.IsZero() {
-		b = strconv.AppendInt(append(b, `,"deadline":`...), deadline.UnixMilli(), 10)
-	}
 	b = append(b, `},"apps":{`...)
 	for prop, app := range c.Apps {
 		b = append(appendString(b, prop), ':')

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
@@ -30,6 +31,11 @@ type Call struct {
 	Props json.RawMessage
 	// Apps are the accounts, by prop.
 	Apps map[string]App
+	// Timeout is how long the step may run, without the wait for what it runs in. Zero means without end.
+	Timeout time.Duration
+	// Begin is called once when all is ready, right before the step does anything. Its error is that of Run, and the step
+	// does not run. Nil allows it.
+	Begin func(ctx context.Context) error
 	// Steps is the object that the author reads as `steps`: trigger {event, context}, and the exports of the steps
 	// before by name. Empty means none.
 	Steps json.RawMessage
@@ -55,9 +61,9 @@ func New(node Guests) *Runner { return &Runner{node: node} }
 // Run runs one step to its end.
 //
 // What the author's code did, or what became of its process, is in the outcome: Err for a step that threw, Cut for one
-// that the deadline of ctx ended. An error means that the step was not run, by no fault of the author's: kind
-// Unavailable where no guest could start, Canceled where ctx was canceled (then it may have run in part), Internal for a
-// call that makes no sense.
+// that its timeout ended. An error means that the step was not run, by no fault of the author's: kind Unavailable where
+// no guest could start, Exhausted where none became free in time, Canceled where ctx was canceled (then it may have run
+// in part), Internal for a call that makes no sense, and whatever Begin says.
 func (r *Runner) Run(ctx context.Context, c Call) (behalf.Outcome, error) {
 	const op = "step.Run"
 	if c.Step.Source == nil {
@@ -74,14 +80,13 @@ func (r *Runner) runNode(ctx context.Context, c Call) (behalf.Outcome, error) {
 	if len(c.Steps) > maxSteps {
 		return failed(fmt.Errorf("the event and the exports before this step are larger than %d MiB together", maxSteps>>20)), nil
 	}
-	deadline, _ := ctx.Deadline()
-	body, err := c.appendBody(nil, deadline)
+	body, err := c.appendBody(nil)
 	if err != nil {
 		return behalf.Outcome{}, fault.Wrap(fault.Internal, "step.Run", err)
 	}
 	reply, err := r.node.Do(ctx, sandbox.Job{
 		Key:  sandbox.Key{Project: c.Project, Environment: c.Environment, Version: c.Version},
-		File: c.Step.Source.File, Source: c.Code, Body: body,
+		File: c.Step.Source.File, Source: c.Code, Body: body, Timeout: c.Timeout, Begin: c.Begin,
 	})
 	clear(body) // the secrets in it have been sent
 	if err != nil {

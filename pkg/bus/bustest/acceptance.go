@@ -25,7 +25,7 @@ func (r *rig) answered(caller *bus.Bus) {
 		r.t.Fatal(err)
 	}
 	d := r.take(w.Source)
-	if d.Malformed != nil || d.Seen || d.Redelivered || d.Event.Run != e.Run || d.Reply != reply || d.Resume != nil {
+	if d.Malformed != nil || d.Seen || d.Deliveries != 1 || d.Event.Run != e.Run || d.Reply != reply || d.Resume != nil {
 		r.t.Fatalf("the delivery is %+v", d)
 	}
 	response := behalf.NewResponse(201, nil, []byte("hello"))

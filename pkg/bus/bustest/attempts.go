@@ -36,18 +36,61 @@ func (l *ledger) firstRun() {
 func (l *ledger) secondAttempt() {
 	l.t.Helper()
 	for what, c := range map[string]struct {
-		redelivered bool
-		attempt     int
-	}{"below the horizon": {false, 1}, "delivered before": {true, 2}} {
+		deliveries uint64
+		attempt    int
+	}{"below the horizon": {1, 1}, "delivered before": {2, 2}} {
 		e := l.event()
 		o := l.opening(e, "B")
-		o.Seen, o.Redelivered = true, c.redelivered
+		o.Seen, o.Deliveries = true, c.deliveries
 		run := l.opened(o, journal.Ready)
 		if run.Attempt != c.attempt || l.kept(e) != 1 {
 			l.t.Fatalf("%s: attempt %d, %d records", what, run.Attempt, l.kept(e))
 		}
 		l.finish(run, "only")
 	}
+}
+
+// idles opens a run many times without beginning it, as workers do that die while they wait for something to run it in.
+func (l *ledger) idles() {
+	l.t.Helper()
+	e := l.event()
+	l.first(e)
+	o := l.opening(e, "B")
+	o.Seen, o.Deliveries = true, 2
+	for range 10 {
+		run, err := l.journal.Open(l.t.Context(), o)
+		l.must(err)
+		if run.Held() || run.Begun() || run.Attempt != 2 || l.kept(e) != 0 {
+			l.t.Fatalf("held %v, begun %v, attempt %d, %d records", run.Held(), run.Begun(), run.Attempt, l.kept(e))
+		}
+	}
+	o.Deliveries = 6 // it may be what they die of
+	for attempt := 2; attempt <= 5; attempt++ {
+		if run := l.opened(o, journal.Ready); !run.Begun() || run.Attempt != attempt {
+			l.t.Fatalf("begun %v, attempt %d, want %d", run.Begun(), run.Attempt, attempt)
+		}
+	}
+	l.opened(o, journal.Lost)
+}
+
+// asks again whether the run is still its own.
+func (l *ledger) asksAgain() {
+	l.t.Helper()
+	e := l.event()
+	a := l.first(e)
+	if !a.Held() || a.Begun() {
+		l.t.Fatalf("held %v, begun %v", a.Held(), a.Begun())
+	}
+	l.must(a.Begin(l.t.Context()))
+	l.record(a, "one")
+	l.must(a.Begin(l.t.Context()))
+	b := l.again(e, "B", journal.Ready)
+	if b.Attempt != 2 {
+		l.t.Fatalf("attempt %d", b.Attempt)
+	}
+	l.fenced(a.Begin(l.t.Context()))
+	l.finish(b, "two")
+	l.fenced(b.Begin(l.t.Context()))
 }
 
 func (l *ledger) goesOn() {

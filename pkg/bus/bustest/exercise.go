@@ -140,7 +140,7 @@ func (r *rig) take(s *bus.Source) *bus.Delivery {
 func (r *rig) none(s *bus.Source, within time.Duration) {
 	r.t.Helper()
 	if d := r.next(s, within); d != nil {
-		r.t.Fatalf("a delivery came that should not: seen %v, redelivered %v, sequence %d", d.Seen, d.Redelivered, d.Sequence)
+		r.t.Fatalf("a delivery came that should not: seen %v, deliveries %d, sequence %d", d.Seen, d.Deliveries, d.Sequence)
 	}
 }
 

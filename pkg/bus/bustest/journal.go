@@ -27,6 +27,8 @@ func ExerciseJournal(t *testing.T, open func(t *testing.T) *bus.Conn) {
 	}{
 		{"a new run has no claim and one record", (*ledger).firstRun},
 		{"a second attempt begins by a record", (*ledger).secondAttempt},
+		{"an attempt that never began is not counted", (*ledger).idles},
+		{"an attempt learns whether the run is still its own", (*ledger).asksAgain},
 		{"an attempt goes on after the steps that are done", (*ledger).goesOn},
 		{"one that wakes before another began wins", (*ledger).wakesBefore},
 		{"one that wakes while another runs is fenced", (*ledger).wakesBetween},
@@ -95,14 +97,18 @@ func (l *ledger) first(e behalf.Event) *journal.Run {
 func (l *ledger) again(e behalf.Event, worker string, want journal.Standing) *journal.Run {
 	l.t.Helper()
 	o := l.opening(e, worker)
-	o.Seen, o.Redelivered = true, true
+	o.Seen, o.Deliveries = true, 2
 	return l.opened(o, want)
 }
 
+// opened opens a run, and claims it where that is due.
 func (l *ledger) opened(o journal.Opening, want journal.Standing) *journal.Run {
 	l.t.Helper()
 	run, err := l.journal.Open(l.t.Context(), o)
 	l.must(err)
+	if run.Standing == journal.Ready && !run.Held() {
+		l.must(run.Begin(l.t.Context()))
+	}
 	if run.Standing != want {
 		l.t.Fatalf("the standing is %d, want %d", run.Standing, want)
 	}

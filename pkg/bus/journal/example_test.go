@@ -58,8 +58,11 @@ func example(ctx context.Context) error {
 	if err := a.Record(ctx, behalf.StepRecord{Path: "fetch"}); err != nil {
 		return err
 	}
-	b, err := j.Open(ctx, journal.Opening{Event: event, EventSeq: 1, Worker: "B", Seen: true, Redelivered: true})
+	b, err := j.Open(ctx, journal.Opening{Event: event, EventSeq: 1, Worker: "B", Seen: true, Deliveries: 2})
 	if err != nil {
+		return err
+	}
+	if err := b.Begin(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("B goes on after %d step, as attempt %d\n", len(b.Steps), b.Attempt)

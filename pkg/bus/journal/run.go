@@ -37,6 +37,8 @@ type Run struct {
 	user    string
 	timer   uint64 // the sequence of the fired timer that brought the run back
 	last    uint64 // the sequence of this worker's own last record, or of the one it took over from
+	fresh   bool   // no attempt can have been before
+	begun   bool   // a record of this attempt is written
 }
 
 // Standing is what Open found.
@@ -64,8 +66,8 @@ type Opening struct {
 	Worker   string
 	// Seen says that the journal must be read: the event may have been handled before.
 	Seen bool
-	// Redelivered says that an attempt is known to have begun before.
-	Redelivered bool
+	// Deliveries is how often the event was handed to a worker, this time included. Zero counts as one.
+	Deliveries uint64
 	// Resume is the run's own state where a timer brings it back, and Token the wait record that it ends.
 	Resume *Suspended
 	Token  uint64
@@ -74,30 +76,45 @@ type Opening struct {
 	TimerSeq uint64
 }
 
-// Open takes hold of a run. What was not seen before runs at once, with no read and no claim; everything else reads
-// the journal, and is claimed by a begin record.
+// Open finds out what there is to do of a run. What was not seen before runs at once, with no read and no claim; for
+// everything else the journal is read, and Begin claims the run before anything of it happens.
+//
+// An event that was delivered more often than attempts are allowed is claimed here: it may be what its workers die of.
 //
 // Errors: Conflict, when another attempt took it in the same moment; Unavailable; Invalid, for ids of no shape.
 func (j *Journal) Open(ctx context.Context, o Opening) (*Run, error) {
 	r, err := j.hold(o)
-	if err != nil || !o.Seen && !o.Event.Run.Keyed() {
+	if err != nil || r.fresh {
 		return r, err
 	}
+	if err := r.look(ctx, o); err != nil {
+		return nil, err
+	}
+	if r.Standing == Ready && o.Deliveries > uint64(j.cfg.MaxAttempts) { //nolint:gosec // G115: a small positive number
+		return r, r.Begin(ctx)
+	}
+	return r, nil
+}
+
+// look reads the journal for what there is to do.
+func (r *Run) look(ctx context.Context, o Opening) error {
+	j := r.journal
 	last, err := j.last(ctx, r.stream, r.prefix.Filter())
 	switch {
 	case fault.Is(err, fault.NotFound):
-		return r, r.first(ctx, o)
+		r.first(o)
+		return nil
 	case err != nil:
-		return nil, err
+		return err
 	}
 	if err := j.expand(ctx, &last.record); err != nil {
-		return nil, err
+		return err
 	}
 	r.last = last.seq
 	if r.standing(o, last); r.Standing == Finished || r.Standing == Elsewhere {
-		return r, nil
+		return nil
 	}
-	return r, r.resume(ctx, o, last)
+	return r.resume(ctx, o, last)
 }
 
 func (j *Journal) hold(o Opening) (*Run, error) {
@@ -109,19 +126,19 @@ func (j *Journal) hold(o Opening) (*Run, error) {
 	return &Run{
 		Event: e, EventSeq: o.EventSeq, Raw: o.Raw, Attempt: 1, journal: j, worker: o.Worker,
 		stream: subject.JournalOf(j.env, e.Run), prefix: prefix, user: e.User.Hash(), timer: o.TimerSeq,
+		fresh: !o.Seen && !e.Run.Keyed(),
 	}, nil
 }
 
-// first claims a run of which the journal knows nothing: never begun, begun by an attempt that died before its first
+// first is for a run of which the journal knows nothing: never begun, begun by an attempt that died before its first
 // record, or so long asleep that only its timer remembers it.
-func (r *Run) first(ctx context.Context, o Opening) error {
+func (r *Run) first(o Opening) {
 	switch {
 	case o.Resume != nil:
 		r.restore(o.Resume)
-	case o.Redelivered:
+	case o.Deliveries > 1:
 		r.Attempt = 2
 	}
-	return r.begin(ctx)
 }
 
 // standing decides by the run's last record whether there is anything to run.
@@ -141,7 +158,7 @@ func (r *Run) standing(o Opening, last entry) {
 	}
 }
 
-// resume reads what is done, and claims the rest.
+// resume reads what is done.
 //
 // A timer's message brings back the run that it ends the wait of: at its first delivery the wait record is the run's
 // last; at a later one there are the records of its own attempts, which died. Where a later wait stands between, that
@@ -168,7 +185,7 @@ func (r *Run) resume(ctx context.Context, o Opening, last entry) error {
 		return nil
 	}
 	r.Attempt = last.record.Attempt + 1
-	return r.begin(ctx)
+	return nil
 }
 
 // past is what the records of a run tell of its attempts.
@@ -212,18 +229,17 @@ func (r *Run) restore(s *Suspended) {
 	r.user = s.Event.User.Hash()
 }
 
-func (r *Run) begin(ctx context.Context) error {
-	return r.write(ctx, behalf.Record{Kind: behalf.RecordBegin})
-}
+// Held says that no other attempt is known of: this is the run's first, or a record of its own keeps the others out.
+func (r *Run) Held() bool { return r.fresh || r.begun }
 
-// Announce makes visible that a run has begun which has left no record yet, because its first step takes long: so it is
-// listed, and whoever asks for its result is told that it runs. It must not meet another call on the run. Errors as
-// Record.
-func (r *Run) Announce(ctx context.Context) error {
-	if r.last != 0 {
-		return nil
-	}
-	return r.begin(ctx)
+// Begun says that a record of this attempt is in the journal, so that the run is listed.
+func (r *Run) Begun() bool { return r.begun }
+
+// Begin claims the run for this attempt: whoever had it before can write nothing more. An attempt that dies before it
+// has left no trace, and is not counted. It may be repeated, to learn whether the run is still this attempt's. It must
+// not meet another call on the run. Errors as Record.
+func (r *Run) Begin(ctx context.Context) error {
+	return r.write(ctx, behalf.Record{Kind: behalf.RecordBegin})
 }
 
 // Record makes a step durable that is not the last. The next step may start only when it returns. Errors: Conflict,
@@ -278,6 +294,6 @@ func (r *Run) write(ctx context.Context, rec behalf.Record) error {
 		return err
 	}
 	r.journal.metrics.writes.Observe(time.Since(start).Seconds())
-	r.last = seq
+	r.last, r.begun = seq, true
 	return nil
 }

@@ -134,7 +134,10 @@ func TestWriteIsTakenOver(t *testing.T) {
 	var done sync.WaitGroup
 	done.Go(func() { err = a.Record(t.Context(), behalf.StepRecord{Path: "one", At: time.Now()}) })
 	d.eventually(t, "it is stored", func() bool { return d.kept(t) == 1 })
-	b := open(t, d.beside, journal.Opening{Event: e, EventSeq: 1, Worker: "B", Seen: true, Redelivered: true})
+	b := open(t, d.beside, journal.Opening{Event: e, EventSeq: 1, Worker: "B", Seen: true, Deliveries: 2})
+	if err := b.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if len(b.Steps) != 1 {
 		t.Errorf("%d steps are done", len(b.Steps))
 	}

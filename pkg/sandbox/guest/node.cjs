@@ -270,7 +270,7 @@ function helpers(run, frame) {
       },
     },
     get context() {
-      return (context ??= { ...frame.steps.trigger?.context, ...frame.context, run: { runs: 1 } });
+      return (context ??= { ...frame.steps.trigger?.context, ...frame.context, deadline: frame.deadline, run: { runs: 1 } });
     },
     send: send_,
     service,
