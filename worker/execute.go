@@ -87,7 +87,8 @@ func (w *Worker) keep(ctx context.Context, a *attempt, record behalf.StepRecord)
 	if err := a.run.Record(settling, record); err != nil {
 		return true, w.refused(settling, a, err)
 	}
-	a.timing.Journal += time.Since(began)
+	a.sure = time.Now()
+	a.timing.Journal += a.sure.Sub(began)
 	w.cfg.Points(settling, AfterRecord)
 	a.exports = append(a.exports, record.Exports)
 	if !answered {

@@ -30,13 +30,13 @@ func (w *Worker) runOwned(ctx context.Context, a *attempt, s behalf.Step) (behal
 	return outcome, err
 }
 
-// own claims the run where it was seen before, or where the connection on which it came is gone: then another worker may
-// have it. Errors: Conflict, where one has.
+// own claims the run where it was seen before, or where another worker may have it by now. Errors: Conflict, where one
+// has.
 func (w *Worker) own(ctx context.Context, a *attempt) error {
 	if a.delivery.Stale() {
 		return fault.New(fault.Conflict, "worker.own", "held too long without a sign of life; another attempt may own the run")
 	}
-	if a.run.Held() && !a.delivery.Moved() {
+	if a.run.Held() && !a.delivery.Doubtful(a.sure) {
 		return nil
 	}
 	return w.claim(ctx, a)
@@ -45,7 +45,11 @@ func (w *Worker) own(ctx context.Context, a *attempt) error {
 func (w *Worker) claim(ctx context.Context, a *attempt) error {
 	ctx, cancel := w.settling(ctx)
 	defer cancel()
-	return a.delivery.Refresh(func() error { return a.run.Begin(ctx) })
+	err := a.delivery.Refresh(func() error { return a.run.Begin(ctx) })
+	if err == nil {
+		a.sure = time.Now()
+	}
+	return err
 }
 
 // watch looks after a step that takes long. Where nothing is recorded of the attempt yet, the journal is told that it

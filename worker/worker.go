@@ -244,6 +244,7 @@ type attempt struct {
 	redactor secret.Redactor
 	exports  []json.RawMessage // of the steps that are done, in their order
 	started  time.Time
+	sure     time.Time     // when the run was last known to be this attempt's
 	spent    time.Duration // what steps took of the run's timeout
 	timing   behalf.Timing
 }

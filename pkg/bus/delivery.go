@@ -36,6 +36,7 @@ type Delivery struct {
 	msg    *nats.Msg
 	queued time.Time
 	stamp  atomic.Uint64 // the connection on which it came, or was last confirmed
+	lapsed atomic.Bool   // the server once had none for longer than AckWait
 	sign   atomic.Int64  // when the server last had a sign of life from us, in monotonic nanoseconds
 }
 
@@ -118,16 +119,25 @@ func (d *Delivery) readTimer() error {
 	return nil
 }
 
-// Stale says that so much time has passed without a sign of life from us that another worker may have the event: this
-// process was stopped, or cut off. The journal must be read again before another step begins.
+// Stale says that the server once had no sign of life from us for so long that it gives the event to another worker: this
+// process was stopped, starved or cut off. No step of it may begin here.
 func (d *Delivery) Stale() bool {
-	return d.source.bus.clock()-time.Duration(d.sign.Load()) > d.source.bus.cfg.AckWait
+	return d.lapsed.Load() || d.source.bus.clock()-time.Duration(d.sign.Load()) > d.source.bus.cfg.AckWait
 }
 
 // Moved says that the connection on which the event came is gone: a server that was killed may have forgotten to whom it
 // gave it, so another worker may have it. The journal must be asked before a step begins.
 func (d *Delivery) Moved() bool {
 	return d.stamp.Load() != d.source.bus.conn.Reconnects() || !d.source.bus.conn.Connected()
+}
+
+// Received is when the event came.
+func (d *Delivery) Received() time.Time { return d.queued }
+
+// Doubtful says that since a time, at which the event was certainly ours, so much has passed that a server which did not
+// hear us could have given it to another worker. The journal must be asked before a step begins.
+func (d *Delivery) Doubtful(since time.Time) bool {
+	return d.Moved() || time.Since(since) > d.source.bus.cfg.AckWait/2
 }
 
 // Refresh asks the journal, by claim, whether the run is still ours, and where it is, takes the connection of now for
@@ -167,6 +177,9 @@ func (d *Delivery) settle(word string) error {
 }
 
 func (d *Delivery) inProgress(now time.Time) {
+	if d.silentFor(now) > d.source.bus.cfg.AckWait {
+		d.lapsed.Store(true)
+	}
 	if err := d.source.bus.conn.nc.Publish(d.msg.Reply, []byte("+WPI")); err == nil {
 		d.alive(now)
 	}

@@ -145,9 +145,9 @@ func TestAnUnknownTypeIsAnswered(t *testing.T) {
 func TestADeadlineCutsARunAndItsChild(t *testing.T) {
 	t.Parallel()
 	pool := fakePool(t, "hang in run", Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	reply, err := pool.Do(ctx, jobA)
+	job := jobA
+	job.Timeout = time.Second
+	reply, err := pool.Do(t.Context(), job)
 	if err != nil || !reply.Cut || reply.Died != "" || len(reply.Logs) != 1 || reply.Logs[0].Text != "so far" {
 		t.Errorf("%+v, %v", reply, err)
 	}
@@ -172,9 +172,9 @@ func TestACancellationIsNoOutcome(t *testing.T) {
 func TestADetachedGrandchildDiesToo(t *testing.T) {
 	t.Parallel()
 	pool := fakePool(t, "ignores signals and forks", Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	reply, err := pool.Do(ctx, jobA)
+	job := jobA
+	job.Timeout = time.Second
+	reply, err := pool.Do(t.Context(), job)
 	if err != nil || !reply.Cut || len(reply.Logs) != 1 {
 		t.Fatalf("%+v, %v", reply, err)
 	}

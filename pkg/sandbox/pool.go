@@ -34,6 +34,7 @@ type Pool struct {
 	freed   map[Key]time.Time     // when one of the key's guests last became free
 	waiting map[Key][]chan *guest // who waits for one, the longest first; a nil guest says: look again
 	total   int                   // of all keys
+	start   int                   // of those, how many are being started
 	busy    int
 	closed  bool
 	quiet   chan struct{} // closed when the pool is closed and no guest is busy
@@ -244,6 +245,7 @@ func (p *Pool) take(key Key) (taken, error) {
 		p.total++
 		p.bound[key]++
 		p.busy++
+		p.start++
 		t.place = true
 		return t, nil
 	}
@@ -266,10 +268,11 @@ func (p *Pool) evict(key Key) *guest {
 	return nil
 }
 
-// grows says whether a key may have one more guest, and has reason to. The lock is held.
+// grows says whether a key may have one more guest, and has reason to. To start one is work for a processor: many at once
+// would all take long, and keep those from their work that are there. The lock is held.
 func (p *Pool) grows(key Key) bool {
 	switch n := p.bound[key]; {
-	case n >= p.cfg.MaxPerKey:
+	case n >= p.cfg.MaxPerKey, p.start >= p.cfg.Eager:
 		return false
 	case n < p.cfg.Eager:
 		return true
@@ -279,6 +282,7 @@ func (p *Pool) grows(key Key) bool {
 
 // bind gives a blank guest to the key, or starts one. Where it cannot, the place is free again.
 func (p *Pool) bind(ctx context.Context, key Key) (*guest, error) {
+	defer p.started(key)
 	g := p.takeBlank()
 	for g != nil && !g.fit() { // it died while it waited
 		g.close()
@@ -295,6 +299,16 @@ func (p *Pool) bind(ctx context.Context, key Key) (*guest, error) {
 	}
 	g.key = key
 	return g, nil
+}
+
+// started lets the next guest be started. The key's latest counts as one that became free: it may do for those that wait.
+func (p *Pool) started(key Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.start--
+	if p.bound[key] > 0 {
+		p.freed[key] = time.Now()
+	}
 }
 
 func (p *Pool) takeBlank() *guest {

@@ -246,3 +246,73 @@ func TestWithoutNodeStepsAreRefusedWithWhatToType(t *testing.T) {
 		})
 	}
 }
+
+func TestTheWaitForAGuestIsBounded(t *testing.T) {
+	t.Parallel()
+	pool := fakePool(t, "takes its time", Config{Max: 1, WaitTimeout: 20 * time.Millisecond})
+	var first sync.WaitGroup
+	first.Go(func() { _, _ = pool.Do(t.Context(), jobA) })
+	for pool.busyNow() == 0 {
+		<-time.After(time.Millisecond)
+	}
+	for _, job := range []Job{jobA, jobOf("d_b")} {
+		if _, err := pool.Do(t.Context(), job); !fault.Is(err, fault.Exhausted) {
+			t.Errorf("%s: %v", job.Key.Version, err)
+		}
+	}
+	first.Wait()
+}
+
+func TestTheWaitForAGuestIsNoneOfTheTimeout(t *testing.T) {
+	t.Parallel()
+	pool := fakePool(t, "takes its time", Config{Max: 1}) // 200 ms a run
+	job := jobA
+	job.Timeout = 350 * time.Millisecond
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			if reply, err := pool.Do(t.Context(), job); err != nil || reply.Cut {
+				t.Errorf("%+v, %v", reply, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestARunThatMayNotBeginLeavesItsGuestAlone(t *testing.T) {
+	t.Parallel()
+	pool := fakePool(t, "well", Config{})
+	mustDo(t, pool, jobA)
+	guest, no := idleOf(t, pool, jobA), errors.New("not now")
+	job := jobA
+	job.Begin = func(context.Context) error { return no }
+	if _, err := pool.Do(t.Context(), job); !errors.Is(err, no) {
+		t.Errorf("got %v", err)
+	}
+	if idleOf(t, pool, jobA) != guest || guest.runs != 1 {
+		t.Errorf("the guest ran %d runs, or is another", guest.runs)
+	}
+}
+
+func TestTwoKeysDoNotTakeFromEachOtherInTurn(t *testing.T) {
+	t.Parallel()
+	pool := fakePool(t, "takes its time", Config{Max: 4, Eager: 3, GrowAfter: time.Millisecond})
+	started := map[*guest]bool{}
+	for range 4 {
+		for _, version := range []string{"d_a", "d_b"} {
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() { mustDo(t, pool, jobOf(version)) })
+			}
+			all.Wait()
+		}
+		pool.mu.Lock()
+		for _, i := range pool.idle {
+			started[i.guest] = true
+		}
+		pool.mu.Unlock()
+	}
+	if len(started) > 6 { // the first key has all four until the second takes its half
+		t.Errorf("%d guests were started for two keys and four places", len(started))
+	}
+}

@@ -67,9 +67,8 @@ func do(tb testing.TB, c step.Call) behalf.Outcome {
 
 func within(tb testing.TB, limit time.Duration, c step.Call) behalf.Outcome {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), limit)
-	defer cancel()
-	out, err := step.New(pool).Run(ctx, c)
+	c.Timeout = limit
+	out, err := step.New(pool).Run(tb.Context(), c)
 	if err != nil {
 		tb.Fatalf("the platform failed: %v", err)
 	}

@@ -56,23 +56,23 @@ func TestAReplyIsHeldAgainstTheLimits(t *testing.T) {
 func TestACallIsWrittenAsAnObjectsMembers(t *testing.T) {
 	t.Parallel()
 	var body string
+	var timeout time.Duration
 	runner := step.New(guests(func(job sandbox.Job) (sandbox.Reply, error) {
-		body = string(job.Body)
+		body, timeout = string(job.Body), job.Timeout
 		return sandbox.Reply{}, nil
 	}))
 	c := call(t, "")
 	c.Run, c.Path, c.Attempt = "run_1", `each[3].a"b`, 2
 	c.Props, c.Steps = json.RawMessage(`{"a":1}`), json.RawMessage(`{"trigger":{}}`)
 	c.Apps = map[string]step.App{"slack": {Slug: "slack", Auth: map[string]secret.String{"t": secret.New(`s"1`)}}}
-	ctx, cancel := context.WithDeadline(t.Context(), time.UnixMilli(99_999_999_999_999))
-	defer cancel()
-	if _, err := runner.Run(ctx, c); err != nil {
+	c.Timeout = time.Minute
+	if _, err := runner.Run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	want := `"context":{"attempt":2,"idempotency_key":"run_1:each[3].a\"b","deadline":99999999999999},` +
+	want := `"context":{"attempt":2,"idempotency_key":"run_1:each[3].a\"b"},` +
 		`"apps":{"slack":{"app":"slack","auth":{"t":"s\"1"}}},"props":{"a":1},"steps":{"trigger":{}},`
-	if body != want {
-		t.Errorf("got  %s\nwant %s", body, want)
+	if body != want || timeout != time.Minute {
+		t.Errorf("got  %s\nwant %s, within %v", body, want, timeout)
 	}
 }
 

@@ -90,7 +90,6 @@ func (l *ledger) asksAgain() {
 	}
 	l.fenced(a.Begin(l.t.Context()))
 	l.finish(b, "two")
-	l.fenced(b.Begin(l.t.Context()))
 }
 
 func (l *ledger) goesOn() {
