@@ -369,10 +369,13 @@ func (w *world) waiting(env behalf.Environment) uint64 {
 	return must(s.Info(w.t.Context()))(w.t).State.Msgs
 }
 
-// idle waits until every event of development is settled.
+// idle waits until every event and every timer of development is settled.
 func (w *world) idle() {
 	w.t.Helper()
-	eventually(w.t, 60*time.Second, "events are not settled", func() bool { return w.waiting(development) == 0 })
+	timers := must(w.js.Stream(w.t.Context(), subject.Timers(development)))(w.t)
+	eventually(w.t, 60*time.Second, "events and timers are not settled", func() bool {
+		return w.waiting(development)+must(timers.Info(w.t.Context()))(w.t).State.Msgs == 0
+	})
 }
 
 // dead counts the dead letters of development.

@@ -54,7 +54,10 @@ func (w *Worker) one(ctx context.Context, a *attempt, s behalf.Step, last bool) 
 	a.timing.Steps += took
 	a.timing.Queue += max(0, time.Since(began)-took) // the wait for a guest
 	w.cfg.Points(ctx, AfterStep)
-	if err != nil {
+	switch {
+	case errors.Is(err, errUnowned):
+		return true, err
+	case err != nil:
 		return true, w.platform(ctx, a, a.clean(err))
 	}
 	if outcome.Cut && errors.Is(ctx.Err(), context.Canceled) {

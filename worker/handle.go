@@ -29,6 +29,8 @@ func (w *Worker) handle(ctx context.Context, d *bus.Delivery) error {
 		return w.again(ctx, d, run.Result)
 	case journal.Elsewhere:
 		return d.Ack(ctx)
+	case journal.Taken:
+		return fault.New(fault.Conflict, "worker.handle", "another attempt has just begun")
 	case journal.Waiting:
 		return w.sleep(ctx, d, run)
 	case journal.Lost:
@@ -43,7 +45,7 @@ func (w *Worker) open(ctx context.Context, d *bus.Delivery) (*journal.Run, error
 	ctx, cancel := w.preparing(ctx)
 	defer cancel()
 	o := journal.Opening{
-		Event: d.Event, EventSeq: d.Sequence, Raw: d.Raw(), Worker: w.cfg.Name, Seen: d.Seen, Deliveries: d.Deliveries,
+		Event: d.Event, EventSeq: d.Sequence, Raw: d.Raw(), Worker: w.cfg.Name, Seen: d.Seen, Deliveries: d.Deliveries, Lease: d.Lease(),
 	}
 	if d.Resume == nil {
 		return w.deps.Journal.Open(ctx, o)

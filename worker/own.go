@@ -2,30 +2,37 @@ package worker
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
 
+// errUnowned marks what the journal says where a run cannot be claimed: then nothing of it may happen here.
+var errUnowned = errors.New("the run is not ours")
+
 // runOwned runs a step only while the run is this attempt's: it makes sure of it at the last moment before the author's
 // code starts, which may be long after the delivery, and ends the step where another attempt turns out to have the run.
 func (w *Worker) runOwned(ctx context.Context, a *attempt, s behalf.Step) (behalf.Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := func() {}
-	defer func() { stop() }()
+	var watching *watch
 	call := a.call(s)
 	call.Begin = func(ctx context.Context) error {
 		if err := w.own(ctx, a); err != nil {
-			return err
+			return errors.Join(errUnowned, err)
 		}
-		stop = w.watch(ctx, a, cancel)
+		watching = w.watch(ctx, a, cancel)
 		return nil
 	}
 	outcome, err := w.deps.Runner.Run(ctx, call)
+	if watching != nil {
+		watching.stop()
+	}
 	if fenced := context.Cause(ctx); fault.Is(fenced, fault.Conflict) {
-		return behalf.Outcome{}, fenced
+		return behalf.Outcome{}, errors.Join(errUnowned, fenced)
 	}
 	return outcome, err
 }
@@ -33,9 +40,6 @@ func (w *Worker) runOwned(ctx context.Context, a *attempt, s behalf.Step) (behal
 // own claims the run where it was seen before, or where another worker may have it by now. Errors: Conflict, where one
 // has.
 func (w *Worker) own(ctx context.Context, a *attempt) error {
-	if a.delivery.Stale() {
-		return fault.New(fault.Conflict, "worker.own", "held too long without a sign of life; another attempt may own the run")
-	}
 	if a.run.Held() && !a.delivery.Doubtful(a.sure) {
 		return nil
 	}
@@ -52,44 +56,51 @@ func (w *Worker) claim(ctx context.Context, a *attempt) error {
 	return err
 }
 
-// watch looks after a step that takes long. Where nothing is recorded of the attempt yet, the journal is told that it
-// has begun: so the run is listed, and its result is "running" instead of unknown. Where the connection has changed, the
-// journal is asked whether the run is still ours, and the step ends where it is not. Stop it before the next record: one
-// at a time writes to the journal.
-func (w *Worker) watch(ctx context.Context, a *attempt, fence context.CancelCauseFunc) (stop func()) {
-	quit, over := make(chan struct{}), make(chan struct{})
-	timer := time.AfterFunc(w.cfg.AnnounceAfter, func() {
-		defer close(over)
-		w.look(ctx, a, fence)
-		tick := time.NewTicker(w.cfg.AnnounceAfter)
-		defer tick.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-tick.C:
-				w.look(ctx, a, fence)
-			}
-		}
-	})
-	return func() {
-		close(quit)
-		if !timer.Stop() {
-			<-over
-		}
-	}
+// watch looks after a step that is under way. Where the step takes long and nothing is recorded of the attempt yet, the
+// journal is told that it has begun: so the run is listed, and its result is "running" instead of unknown. Where another
+// worker may have the run, the journal is asked, and the step ends where one has.
+type watch struct {
+	worker  *Worker
+	attempt *attempt
+	ctx     context.Context //nolint:containedctx // it is the step's, and so is the watch
+	fence   context.CancelCauseFunc
+	timer   *time.Timer
+
+	mu   sync.Mutex // one at a time writes to the journal
+	over bool
 }
 
-func (w *Worker) look(ctx context.Context, a *attempt, fence context.CancelCauseFunc) {
-	if a.run.Begun() && !a.delivery.Moved() {
+func (w *Worker) watch(ctx context.Context, a *attempt, fence context.CancelCauseFunc) *watch {
+	k := &watch{worker: w, attempt: a, ctx: ctx, fence: fence}
+	k.timer = time.AfterFunc(w.cfg.AnnounceAfter, k.look)
+	a.delivery.OnMoved(k.look)
+	if a.delivery.Moved() { // in between
+		go k.look()
+	}
+	return k
+}
+
+// stop returns when nothing of the watch writes to the journal any more.
+func (k *watch) stop() {
+	k.timer.Stop()
+	k.attempt.delivery.OnMoved(nil)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.over = true
+}
+
+func (k *watch) look() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.over || k.attempt.run.Begun() && !k.attempt.delivery.Moved() {
 		return
 	}
-	err := w.claim(ctx, a)
+	err := k.worker.claim(k.ctx, k.attempt)
 	if err == nil {
 		return
 	}
-	w.log.Debug().Err(err).Str("run", string(a.run.Event.Run)).Msg("a run in flight could not be claimed")
+	k.worker.log.Debug().Err(err).Str("run", string(k.attempt.run.Event.Run)).Msg("a run in flight could not be claimed")
 	if fault.Is(err, fault.Conflict) {
-		fence(err)
+		k.fence(err)
 	}
 }

@@ -128,40 +128,63 @@ func TestAStaleWorkerIsFenced(t *testing.T) {
 	}
 }
 
-func TestAStaleWorkerStartsNoOtherStep(t *testing.T) {
+func TestAStaleWorkerAsksBeforeItsNextStep(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.store.version(version("one", "two"))
-	stale := newGate()
-	var ones, twos atomic.Int64
-	w.runner = func(ctx context.Context, c step.Call) (behalf.Outcome, error) {
-		if c.Step.Name == "two" {
-			twos.Add(1)
-		} else if ones.Add(1) == 1 {
-			stale.pass()
-		}
-		return ok(ctx, c)
-	}
-	a := w.startOn(worker.Config{Name: "stale", Slots: 1}, newFrozen(w))
-	e := eventOf("")
-	w.publish(e, "")
-	w.reaches(stale)
-	// Longer than AckWait without a sign of life, and nobody else has begun: its record stands, its next step must not.
-	w.eventually("the event is due again", func() bool {
-		return time.Since(e.At) > 3*bustest.Layout().AckWait
-	})
-	close(stale.open)
-	a.left(t)
-	if kinds(w.records(e.Run)) != "step" || twos.Load() != 0 {
-		t.Errorf("the journal has %s, step two ran %d times", kinds(w.records(e.Run)), twos.Load())
-	}
-	w.start(worker.Config{Name: "other"})
-	if r := w.ended(); r.Response.Text != "one" {
-		t.Errorf("the result is %+v", r)
-	}
-	w.settled()
-	if ones.Load() != 1 || twos.Load() != 1 || kinds(w.records(e.Run)) != "step begin finish" {
-		t.Errorf("step one ran %d times, step two %d; the journal has %s", ones.Load(), twos.Load(), kinds(w.records(e.Run)))
+	for name, c := range map[string]struct {
+		taken   bool // by another attempt, which dies
+		twos    int64
+		journal string
+	}{
+		"and goes on where nobody has begun": {false, 1, "step begin finish"},
+		"and leaves it where another has":    {true, 0, "step begin"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.store.version(version("one", "two"))
+			stale := newGate()
+			var ones, twos atomic.Int64
+			w.runner = func(ctx context.Context, c step.Call) (behalf.Outcome, error) {
+				if c.Step.Name == "two" {
+					twos.Add(1)
+				} else if ones.Add(1) == 1 {
+					stale.pass()
+				}
+				return ok(ctx, c)
+			}
+			e := eventOf("")
+			a := w.startOn(worker.Config{Name: "stale", Slots: 1, Points: func(ctx context.Context, at worker.Point) {
+				if !c.taken || at != worker.AfterRecord {
+					return
+				}
+				other, err := w.journal.Open(ctx, journal.Opening{Event: e, EventSeq: 1, Worker: "dies", Seen: true, Deliveries: 2})
+				if err == nil {
+					err = other.Begin(ctx)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}}, newFrozen(w))
+			w.publish(e, "")
+			w.reaches(stale)
+			// Longer than AckWait without a sign of life. What it has done stands; what it does next is another matter.
+			w.eventually("the event is due again", func() bool {
+				return time.Since(e.At) > 3*bustest.Layout().AckWait
+			})
+			close(stale.open)
+			a.left(t)
+			if got := kinds(w.records(e.Run)); got != c.journal || twos.Load() != c.twos {
+				t.Errorf("the journal has %s, step two ran %d times", got, twos.Load())
+			}
+			w.start(worker.Config{Name: "other"})
+			if r := w.ended(); r.Response.Text != "one" {
+				t.Errorf("the result is %+v", r)
+			}
+			w.settled()
+			if ones.Load() != 1 || twos.Load() != 1 {
+				t.Errorf("step one ran %d times, step two %d; the journal has %s", ones.Load(), twos.Load(), kinds(w.records(e.Run)))
+			}
+		})
 	}
 }
 

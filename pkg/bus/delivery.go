@@ -36,8 +36,9 @@ type Delivery struct {
 	msg    *nats.Msg
 	queued time.Time
 	stamp  atomic.Uint64 // the connection on which it came, or was last confirmed
-	lapsed atomic.Bool   // the server once had none for longer than AckWait
-	sign   atomic.Int64  // when the server last had a sign of life from us, in monotonic nanoseconds
+	lapsed atomic.Bool   // the server had none for longer than AckWait, and nobody has asked the journal since
+	moved  atomic.Pointer[func()]
+	sign   atomic.Int64 // when the server last had a sign of life from us, in monotonic nanoseconds
 }
 
 // Resume is a run that goes on after a wait.
@@ -119,26 +120,24 @@ func (d *Delivery) readTimer() error {
 	return nil
 }
 
-// Stale says that the server once had no sign of life from us for so long that it gives the event to another worker: this
-// process was stopped, starved or cut off. No step of it may begin here.
-func (d *Delivery) Stale() bool {
-	return d.lapsed.Load() || d.source.bus.clock()-time.Duration(d.sign.Load()) > d.source.bus.cfg.AckWait
-}
-
-// Moved says that the connection on which the event came is gone: a server that was killed may have forgotten to whom it
-// gave it, so another worker may have it. The journal must be asked before a step begins.
-func (d *Delivery) Moved() bool {
-	return d.stamp.Load() != d.source.bus.conn.Reconnects() || !d.source.bus.conn.Connected()
-}
-
 // Received is when the event came.
 func (d *Delivery) Received() time.Time { return d.queued }
 
-// Doubtful says that since a time, at which the event was certainly ours, so much has passed that a server which did not
-// hear us could have given it to another worker. The journal must be asked before a step begins.
-func (d *Delivery) Doubtful(since time.Time) bool {
-	return d.Moved() || time.Since(since) > d.source.bus.cfg.AckWait/2
+// Lease is how long a worker that has just claimed an event is taken to be alive: whoever is given it within that time
+// leaves it alone. An event of which the server hears nothing comes again after twice as long.
+func (d *Delivery) Lease() time.Duration { return d.source.bus.cfg.AckWait / 2 }
+
+// Moved says that another worker may have the event, whatever its own does: the connection on which it came is gone, and
+// a server that was killed may have forgotten to whom it gave it; or the server had no sign of life from us for so long
+// that it gives it away. The journal must be asked.
+func (d *Delivery) Moved() bool {
+	conn := d.source.bus.conn
+	return d.stamp.Load() != conn.Reconnects() || !conn.Connected() || d.lapsed.Load() || d.silentFor(time.Now()) > d.source.bus.cfg.AckWait
 }
+
+// Doubtful says that another worker may have the event where nothing was heard from its own since a time at which it was
+// certainly ours. The journal must be asked before a step begins.
+func (d *Delivery) Doubtful(since time.Time) bool { return time.Since(since) > d.Lease() || d.Moved() }
 
 // Refresh asks the journal, by claim, whether the run is still ours, and where it is, takes the connection of now for
 // the event's own and tells the server that we are here. Errors are those of claim.
@@ -149,7 +148,24 @@ func (d *Delivery) Refresh(claim func() error) error {
 	}
 	d.stamp.Store(stamp)
 	d.inProgress(time.Now())
+	d.lapsed.Store(false)
 	return nil
+}
+
+// OnMoved has f called, on a goroutine of its own, each time that Moved may have become true. Nil ends that; a call may
+// still be under way then.
+func (d *Delivery) OnMoved(f func()) {
+	if f == nil {
+		d.moved.Store(nil)
+		return
+	}
+	d.moved.Store(&f)
+}
+
+func (d *Delivery) tellMoved() {
+	if f := d.moved.Load(); f != nil {
+		go (*f)()
+	}
 }
 
 // Raw is the message as it came.
@@ -177,8 +193,8 @@ func (d *Delivery) settle(word string) error {
 }
 
 func (d *Delivery) inProgress(now time.Time) {
-	if d.silentFor(now) > d.source.bus.cfg.AckWait {
-		d.lapsed.Store(true)
+	if d.silentFor(now) > d.source.bus.cfg.AckWait && !d.lapsed.Swap(true) {
+		d.tellMoved()
 	}
 	if err := d.source.bus.conn.nc.Publish(d.msg.Reply, []byte("+WPI")); err == nil {
 		d.alive(now)

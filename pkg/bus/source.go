@@ -28,10 +28,12 @@ type Source struct {
 
 // Source makes the source of a worker with so many slots.
 func (b *Bus) Source(slots int) *Source {
-	return &Source{
+	s := &Source{
 		bus: b, slots: slots, held: map[*Delivery]struct{}{}, empty: make(chan struct{}),
 		ready: make(chan struct{}, 1<<20),
 	}
+	b.conn.OnReconnect(s.moved)
+	return s
 }
 
 // Add takes from one more project. A project that is there already is left alone. Errors: Unavailable; NotFound, when
@@ -56,6 +58,15 @@ func (s *Source) Add(ctx context.Context, project behalf.ProjectID) error {
 		}
 	}
 	return nil
+}
+
+// moved tells those who hold deliveries that the connection has changed.
+func (s *Source) moved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for d := range s.held {
+		d.tellMoved()
+	}
 }
 
 func (s *Source) has(stream, durable string) bool {

@@ -3,6 +3,7 @@ package bustest
 import (
 	"encoding/json"
 	"sync"
+	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus/journal"
@@ -71,6 +72,22 @@ func (l *ledger) idles() {
 		}
 	}
 	l.opened(o, journal.Lost)
+}
+
+// leased opens a run that another attempt has just claimed.
+func (l *ledger) leased() {
+	l.t.Helper()
+	e := l.event()
+	o := l.opening(e, "B")
+	o.Seen, o.Deliveries, o.Lease = true, 2, time.Minute
+	a := l.again(e, "A", journal.Ready)
+	l.opened(o, journal.Taken)
+	l.record(a, "one") // which it is on its way to leave behind: whoever comes then takes over
+	b := l.opened(o, journal.Ready)
+	l.opened(o, journal.Taken)
+	o.Lease = time.Nanosecond
+	l.opened(o, journal.Ready)
+	l.fenced(b.Finish(l.t.Context(), nil, ok(b)))
 }
 
 // asks again whether the run is still its own.

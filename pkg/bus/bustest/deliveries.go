@@ -43,8 +43,8 @@ func (r *rig) held() {
 	r.publish(r.event())
 	d := r.take(w.Source)
 	r.none(w.Source, 3*Layout().AckWait)
-	if d.Stale() {
-		r.t.Fatal("a delivery with signs of life counts as stale")
+	if d.Moved() || d.Doubtful(time.Now()) {
+		r.t.Fatal("a delivery with signs of life counts as moved")
 	}
 	if n := r.consumer(subject.Events(Environment), r.project).NumRedelivered; n != 0 {
 		r.t.Fatalf("%d were delivered again", n)

@@ -28,6 +28,7 @@ func ExerciseJournal(t *testing.T, open func(t *testing.T) *bus.Conn) {
 		{"a new run has no claim and one record", (*ledger).firstRun},
 		{"a second attempt begins by a record", (*ledger).secondAttempt},
 		{"an attempt that never began is not counted", (*ledger).idles},
+		{"an attempt that has just begun is left alone", (*ledger).leased},
 		{"an attempt learns whether the run is still its own", (*ledger).asksAgain},
 		{"an attempt goes on after the steps that are done", (*ledger).goesOn},
 		{"one that wakes before another began wins", (*ledger).wakesBefore},

@@ -16,6 +16,7 @@ import (
 type entry struct {
 	seq     uint64
 	subject string
+	at      time.Time // by the server's clock
 	record  behalf.Record
 }
 
@@ -73,7 +74,9 @@ func (j *Journal) get(ctx context.Context, stream string, query map[string]any) 
 	case s.Message == nil:
 		return entry{}, fault.New(fault.Internal, "journal.get", "the server answered nothing")
 	}
-	return decode(s.Message.Seq, s.Message.Subject, s.Message.Data)
+	e, err := decode(s.Message.Seq, s.Message.Subject, s.Message.Data)
+	e.at = s.Message.Time
+	return e, err
 }
 
 func decode(seq uint64, subject string, data []byte) (entry, error) {

@@ -56,6 +56,9 @@ const (
 	Elsewhere
 	// Lost: too many attempts ended without a record.
 	Lost
+	// Taken: another attempt claimed the run a moment ago, and is taken to be alive. Leave it alone; it comes again where
+	// that one is not.
+	Taken
 )
 
 // Opening is what a worker knows of a run before it opens the journal.
@@ -68,6 +71,9 @@ type Opening struct {
 	Seen bool
 	// Deliveries is how often the event was handed to a worker, this time included. Zero counts as one.
 	Deliveries uint64
+	// Lease is how long an attempt that has claimed the run keeps the others out, by the server's clock and ours. Zero
+	// keeps nobody out.
+	Lease time.Duration
 	// Resume is the run's own state where a timer brings it back, and Token the wait record that it ends.
 	Resume *Suspended
 	Token  uint64
@@ -111,7 +117,7 @@ func (r *Run) look(ctx context.Context, o Opening) error {
 		return err
 	}
 	r.last = last.seq
-	if r.standing(o, last); r.Standing == Finished || r.Standing == Elsewhere {
+	if r.standing(o, last); r.Standing != Ready && r.Standing != Waiting {
 		return nil
 	}
 	return r.resume(ctx, o, last)
@@ -155,6 +161,8 @@ func (r *Run) standing(o Opening, last entry) {
 		r.Standing = Elsewhere // a second timer of the same wait
 	case rec.Wait != nil && (o.Resume == nil || last.seq != o.Token):
 		r.Standing, r.Wait = Waiting, *rec.Wait
+	case rec.Kind == behalf.RecordBegin && time.Since(last.at).Abs() < o.Lease: // a clock that is far off keeps nobody out
+		r.Standing = Taken
 	}
 }
 
