@@ -3,10 +3,12 @@ package bus
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
@@ -19,10 +21,16 @@ type Layout struct {
 	//
 	// Defaults to 1. Use 3 in production.
 	Replicas int
-	// EventsMaxBytes is how much may wait in all; above it publishes are refused.
+	// Storage is what the streams with a limit reserve together on each server: a quarter for the events that wait, above
+	// which publishes are refused, a quarter for the dead letters, and half for the history of finished runs. A stream that
+	// is there grows to its part; it shrinks to it only while it has never held anything.
 	//
-	// Defaults to 8 GiB.
-	EventsMaxBytes int64
+	// Zero leaves the streams that are there as they are. Those that are missing share DefaultStorage.
+	Storage Bytes
+	// DefaultStorage is for streams that are missing, where Storage is zero.
+	//
+	// Defaults to a quarter of what the account may store, but at most 32 GiB; to 2 GiB where it has no limit.
+	DefaultStorage Bytes
 	// MaxQueued events of one workflow: a flood fills its own queue only.
 	//
 	// Defaults to 10,000.
@@ -31,11 +39,10 @@ type Layout struct {
 	//
 	// Defaults to 1,000,000.
 	RunsMaxMsgs int64
-	// HistoryMaxAge and HistoryMaxBytes bound the history of finished runs.
+	// HistoryMaxAge is how long a finished run stays in the history, where there is room.
 	//
-	// Default to 90 days and 16 GiB.
-	HistoryMaxAge   time.Duration
-	HistoryMaxBytes int64
+	// Defaults to 90 days.
+	HistoryMaxAge time.Duration
 	// AckWait is how long a worker may hold an event without a sign of life.
 	//
 	// Defaults to 30 seconds.
@@ -44,36 +51,82 @@ type Layout struct {
 
 func (l Layout) withDefaults() Layout {
 	l.Replicas = cmp.Or(l.Replicas, 1)
-	l.EventsMaxBytes = cmp.Or(l.EventsMaxBytes, 8<<30)
 	l.MaxQueued = cmp.Or(l.MaxQueued, 10_000)
 	l.RunsMaxMsgs = cmp.Or(l.RunsMaxMsgs, 1_000_000)
 	l.HistoryMaxAge = cmp.Or(l.HistoryMaxAge, 90*24*time.Hour)
-	l.HistoryMaxBytes = cmp.Or(l.HistoryMaxBytes, 16<<30)
 	l.AckWait = cmp.Or(l.AckWait, 30*time.Second)
 	return l
 }
 
 const (
-	dedupeWindow = 10 * time.Minute
+	// dedupeWindow is six times as long as a publish is repeated. The server keeps about 160 bytes in memory of each event
+	// in it, so ten minutes of 3,000 events a second would cost 290 MB.
+	dedupeWindow = 30 * time.Second
 	// keepRuns is how long a finished run's journal answers from memory-cheap subjects; history takes over.
 	keepRuns = 2 * time.Hour
 	// keepKeyed is longer than the 24 hours in which an idempotency key counts.
 	keepKeyed = 25 * time.Hour
 )
 
+// part of the storage, as Storage says.
+func (l Layout) part(quarters Bytes) int64 {
+	return int64(cmp.Or(l.Storage, l.DefaultStorage) / 4 * quarters)
+}
+
+// size is what a stream that is there is to reserve, when its part is what was wanted for it.
+func (l Layout) size(wanted int64, there *jetstream.StreamInfo) int64 {
+	had := there.Config.MaxBytes
+	switch {
+	case wanted == 0: // it has no limit, by design
+		return wanted
+	case l.Storage == 0, had <= 0:
+		return had
+	case there.State.LastSeq == 0: // what an attempt before has made too large must not stand in the way
+		return wanted
+	}
+	return max(wanted, had)
+}
+
 // Provision makes the streams of an environment, or brings them to this layout. It may be repeated at will. Errors:
-// Unavailable.
+// Unavailable; Exhausted, where NATS has too little storage.
 func Provision(ctx context.Context, conn *Conn, env behalf.Environment, layout Layout) error {
 	js, err := jetstream.New(conn.nc)
 	if err != nil {
 		return fault.Wrap(fault.Internal, "bus.Provision", err)
 	}
-	for _, cfg := range streams(env, layout.withDefaults()) {
-		if _, err := js.CreateOrUpdateStream(ctx, cfg); err != nil {
-			return fault.Wrap(fault.Unavailable, "bus.Provision", fmt.Errorf("stream %s: %w", cfg.Name, err))
+	layout = layout.withDefaults()
+	if layout.DefaultStorage == 0 {
+		layout.DefaultStorage = roomOf(ctx, js, layout.Replicas).share()
+	}
+	for _, cfg := range streams(env, layout) {
+		if err := provisionStream(ctx, js, layout, cfg, conn.log); err != nil {
+			return Refused(ctx, js, env, layout, "stream "+cfg.Name, err)
 		}
 	}
 	return nil
+}
+
+func provisionStream(ctx context.Context, js jetstream.JetStream, layout Layout, cfg jetstream.StreamConfig, log zerolog.Logger) error {
+	stream, err := js.Stream(ctx, cfg.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = js.CreateOrUpdateStream(ctx, cfg)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	part, had := cfg.MaxBytes, stream.CachedInfo().Config.MaxBytes
+	cfg.MaxBytes = layout.size(part, stream.CachedInfo())
+	if layout.Storage > 0 && cfg.MaxBytes > part {
+		log.Info().Str("stream", cfg.Name).Int64("bytes", had).Int64("asked_bytes", part).Msg("stream keeps its size: it does not shrink once it was used")
+	}
+	_, err = js.UpdateStream(ctx, cfg)
+	if NoRoom(err) && cfg.MaxBytes <= had {
+		// The server now has less than it has reserved already, and refuses any change. What is there goes on as it is.
+		log.Warn().Err(err).Str("stream", cfg.Name).Msg("stream not brought to its layout, for want of storage")
+		return nil
+	}
+	return err
 }
 
 // ProvisionProject makes the consumers of a project's ordinary lane. It may be repeated at will. Errors: Invalid,
@@ -119,7 +172,7 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 		{
 			Name: subject.Events(env), Subjects: []string{"evt." + e + ".>"}, Storage: jetstream.FileStorage, Replicas: l.Replicas,
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true,
-			MaxMsgsPerSubject: l.MaxQueued, MaxBytes: l.EventsMaxBytes, Duplicates: dedupeWindow,
+			MaxMsgsPerSubject: l.MaxQueued, MaxBytes: l.part(1), Duplicates: dedupeWindow,
 		},
 		runs, keyed, history(env, l),
 		{
@@ -129,7 +182,7 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 		},
 		{
 			Name: subject.DeadLetters(env), Subjects: []string{"dead." + e + ".*.*"}, Storage: jetstream.FileStorage,
-			Replicas: l.Replicas, Discard: jetstream.DiscardNew, MaxBytes: l.EventsMaxBytes,
+			Replicas: l.Replicas, Discard: jetstream.DiscardNew, MaxBytes: l.part(1), Duplicates: dedupeWindow,
 		},
 	}
 }
@@ -149,7 +202,7 @@ func history(env behalf.Environment, l Layout) jetstream.StreamConfig {
 	}
 	return jetstream.StreamConfig{
 		Name: subject.History(env), Storage: jetstream.FileStorage, Replicas: l.Replicas, AllowDirect: true,
-		MaxAge: l.HistoryMaxAge, MaxBytes: l.HistoryMaxBytes, Discard: jetstream.DiscardOld, DenyDelete: true,
+		MaxAge: l.HistoryMaxAge, MaxBytes: l.part(2), Discard: jetstream.DiscardOld, DenyDelete: true,
 		Sources: []*jetstream.StreamSource{from(subject.Runs(env), "run"), from(subject.Keyed(env), "key")},
 	}
 }
