@@ -62,6 +62,8 @@ const (
 	// dedupeWindow is six times as long as a publish is repeated. The server keeps about 160 bytes in memory of each event
 	// in it, so ten minutes of 3,000 events a second would cost 290 MB.
 	dedupeWindow = 30 * time.Second
+	// dedupeLetters is longer than a delivery takes to come again and be buried again. Letters are few.
+	dedupeLetters = 10 * time.Minute
 	// keepRuns is how long a finished run's journal answers from memory-cheap subjects; history takes over.
 	keepRuns = 2 * time.Hour
 	// keepKeyed is longer than the 24 hours in which an idempotency key counts.
@@ -121,7 +123,7 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, layout Layout,
 		log.Info().Str("stream", cfg.Name).Int64("bytes", had).Int64("asked_bytes", part).Msg("stream keeps its size: it does not shrink once it was used")
 	}
 	_, err = js.UpdateStream(ctx, cfg)
-	if NoRoom(err) && cfg.MaxBytes <= had {
+	if NoRoom(err) && cfg.MaxBytes <= max(had, 0) {
 		// The server now has less than it has reserved already, and refuses any change. What is there goes on as it is.
 		log.Warn().Err(err).Str("stream", cfg.Name).Msg("stream not brought to its layout, for want of storage")
 		return nil
@@ -182,7 +184,7 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 		},
 		{
 			Name: subject.DeadLetters(env), Subjects: []string{"dead." + e + ".*.*"}, Storage: jetstream.FileStorage,
-			Replicas: l.Replicas, Discard: jetstream.DiscardNew, MaxBytes: l.part(1), Duplicates: dedupeWindow,
+			Replicas: l.Replicas, Discard: jetstream.DiscardNew, MaxBytes: l.part(1), Duplicates: dedupeLetters,
 		},
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -36,7 +37,7 @@ import (
 // devFlags are those of `behalf dev`.
 type devFlags struct {
 	addr, metricsAddr, natsAddr, practiceAddr string
-	dataDir                                   string
+	dataDir, storage                          string
 	runsMaxMsgs                               int64
 	slots                                     int
 	syncAlways                                bool
@@ -60,6 +61,7 @@ func newDev(w world) *cobra.Command {
 	flags.StringVar(&f.natsAddr, "nats-addr", w.env("BEHALF_NATS_ADDR", "127.0.0.1:4222"), "where NATS listens, behind credentials; none for no port")
 	flags.StringVar(&f.practiceAddr, "practice-addr", w.env("BEHALF_PRACTICE_ADDR", "127.0.0.1:8081"), "where the practice app answers")
 	flags.StringVar(&f.dataDir, "data-dir", w.env("BEHALF_DATA_DIR", defaultDataDir), "where everything is kept")
+	flags.StringVar(&f.storage, "storage", w.env("BEHALF_STORAGE", ""), "disk that both environments reserve together, such as 8GiB; without it 4GiB at first, or less on a small disk")
 	flags.Int64Var(&f.runsMaxMsgs, "runs-max-msgs", 100_000, "records of live runs that are kept")
 	flags.IntVar(&f.slots, "slots", 32, "runs executed at once in each environment")
 	flags.BoolVar(&f.syncAlways, "sync-always", false, "flush every accepted event to disk before it counts")
@@ -87,12 +89,18 @@ type dev struct {
 	apps     app.Catalog
 	secrets  credential.Store
 	practice *practice.Practice
+	storage  bus.Bytes // that was asked for each environment
 	file     devFile
 	ln, side net.Listener // of everything, and of the practice app
 	lock     io.Closer    // of the data folder
 }
 
-// openDev starts what everything else stands on. Errors: Invalid; Unavailable, for an address that is in use.
+// devAckWait is short, because nobody but this process can hold an event of its own server: what it held when it was
+// killed comes back that soon. A sign of life goes out each third of it.
+const devAckWait = 10 * time.Second
+
+// openDev starts what everything else stands on. Errors: Invalid; Unavailable, for an address that is in use; Exhausted,
+// where the disk is too small.
 func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
 	d = &dev{world: w, flags: f, log: w.logger(), reg: newRegistry()}
 	defer func() {
@@ -100,6 +108,9 @@ func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
 			d.close()
 		}
 	}()
+	if d.storage, err = storageOf(f.storage, behalf.Environments()); err != nil {
+		return d, err
+	}
 	if err := os.MkdirAll(f.dataDir, 0o700); err != nil {
 		return d, fault.Newf(fault.Invalid, "cli.dev", "cannot make the data folder %s", f.dataDir).Because(err)
 	}
@@ -110,7 +121,7 @@ func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
 		return d, err
 	}
 	if d.side, err = listen(ctx, f.practiceAddr); err != nil {
-		return d, err
+		return d, otherPort(err, "--practice-addr or BEHALF_PRACTICE_ADDR names another port")
 	}
 	if err := d.openNATS(ctx); err != nil {
 		return d, err
@@ -124,40 +135,63 @@ func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
 	return d, d.found(ctx)
 }
 
-// openNATS starts the embedded server and provisions both environments.
-func (d *dev) openNATS(ctx context.Context) error {
+// otherPort says how to get out of another's way.
+func otherPort(err error, how string) error {
+	if fault.Is(err, fault.Unavailable) {
+		return hinted{err, "is another `behalf dev` running? " + how}
+	}
+	return err
+}
+
+// openNATS starts the embedded server and opens both environments.
+func (d *dev) openNATS(ctx context.Context) (err error) {
 	addr := d.flags.natsAddr
 	if addr == "none" {
 		addr = ""
 	}
-	server, err := embedded.Start(embedded.Config{
+	d.server, err = embedded.Start(embedded.Config{
 		Dir: filepath.Join(d.flags.dataDir, "nats"), Addr: addr, SyncAlways: d.flags.syncAlways,
 	})
 	if err != nil {
-		return err
+		return otherPort(err, "or a NATS server of your own? --nats-addr or BEHALF_NATS_ADDR names another port, or none")
 	}
-	d.server, d.all = server, make(byEnvironment)
+	d.all = make(byEnvironment)
 	for _, env := range behalf.Environments() {
-		connect := bus.ConnConfig{InProcess: server, Creds: server.Creds(env), Name: "behalf dev " + string(env)}
-		conn, err := bus.Connect(ctx, connect, d.log)
-		if err != nil {
-			return err
-		}
-		err = provision.Environment(ctx, conn, env, d.layout())
-		conn.Close()
-		if err != nil {
-			return err
-		}
-		if d.all[env], err = openParts(ctx, env, connect, bus.Config{Registerer: d.reg}, d.log); err != nil {
-			delete(d.all, env)
+		if err := d.openEnvironment(ctx, env); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// openEnvironment provisions an environment and opens its parts.
+func (d *dev) openEnvironment(ctx context.Context, env behalf.Environment) error {
+	connect := bus.ConnConfig{InProcess: d.server, Creds: d.server.Creds(env), Name: "behalf dev " + string(env)}
+	conn, err := bus.Connect(ctx, connect, d.log)
+	if err != nil {
+		return err
+	}
+	err = provision.Environment(ctx, conn, env, d.layout())
+	conn.Close()
+	if err != nil {
+		return withRoomHint(err, fmt.Sprintf("this disk lets NATS reserve %s in all, three quarters of what was free: free some, or give less by --storage or BEHALF_STORAGE",
+			bus.Bytes(d.server.MaxStorage())))
+	}
+	p, err := openParts(ctx, env, connect, bus.Config{Registerer: d.reg, AckWait: devAckWait}, d.log)
+	if err != nil {
+		return err
+	}
+	d.all[env] = p
+	return nil
+}
+
+// layout lets both environments together reserve half of the disk that NATS may use, and no more than a laptop spares.
 func (d *dev) layout() bus.Layout {
-	return bus.Layout{RunsMaxMsgs: d.flags.runsMaxMsgs, EventsMaxBytes: 1 << 30}
+	quarter := bus.Bytes(d.server.MaxStorage() / 4)
+	return bus.Layout{
+		RunsMaxMsgs: d.flags.runsMaxMsgs, AckWait: devAckWait,
+		Storage: d.storage, DefaultStorage: max(bus.MinStorage, min(bus.ModestStorage, quarter)),
+	}
 }
 
 // openApps loads the catalogue, and gives the practice app its address.

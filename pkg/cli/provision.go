@@ -17,11 +17,12 @@ import (
 
 func newProvision(w world) *cobra.Command {
 	var layout bus.Layout
+	var storage string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "provision", Short: "Make streams, buckets, consumers and, at first use, a project and a client", Args: cobra.NoArgs,
 		Long: "Provision brings the NATS of each environment to what Behalf needs. It may be repeated at will. The secret of the\n" +
-			"client is printed by the run that makes it, and never again.",
+			"client is printed by the run that makes it, and never again.\n\n" + storageHelp,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			environments, err := environmentsOf(w)
 			if err != nil {
@@ -31,15 +32,47 @@ func newProvision(w world) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if layout.Storage, err = storageOf(storage, environments); err != nil {
+				return err
+			}
 			return provisionAll(cmd.Context(), w, s, layout, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the object of dev.json on one line")
 	cmd.Flags().IntVar(&layout.Replicas, "replicas", 1, "replicas of every stream; 3 in production")
-	cmd.Flags().Int64Var(&layout.EventsMaxBytes, "events-max-bytes", 8<<30, "how much may wait in all, in bytes")
+	cmd.Flags().StringVar(&storage, "storage", w.env("BEHALF_STORAGE", ""), "disk that the environments reserve together on each NATS server, such as 64GiB; without it a quarter of what each account may store, at most 32GiB, and 2GiB where it has no limit")
 	cmd.Flags().Int64Var(&layout.RunsMaxMsgs, "runs-max-msgs", 1_000_000, "records of live runs that are kept")
 	cmd.Flags().DurationVar(&layout.AckWait, "ack-wait", 30*time.Second, "how long a worker may hold an event without a sign of life; the workers must be told the same")
 	return cmd
+}
+
+const storageHelp = "The streams with a limit reserve their storage on disk when they are made: a quarter of it for events that wait, a quarter\n" +
+	"for dead letters, half for the history of finished runs, in equal parts for each environment. Streams that were used\n" +
+	"keep their size or grow, and grow only when told --storage. Journal, timers, accounts and code have no limit: leave\n" +
+	"as much again for them."
+
+// storageOf is the part of each environment, or nothing where none was asked for. Errors: Invalid.
+func storageOf(text string, environments []behalf.Environment) (bus.Bytes, error) {
+	if text == "" {
+		return 0, nil
+	}
+	total, err := bus.ParseBytes(text)
+	if err != nil {
+		return 0, hinted{err, "behalf provision --storage 8GiB"}
+	}
+	each := total / bus.Bytes(len(environments))
+	if each < bus.MinStorage {
+		return 0, fault.Newf(fault.Invalid, "cli.storage", "--storage must be %s or more", bus.MinStorage*bus.Bytes(len(environments)))
+	}
+	return each, nil
+}
+
+// withRoomHint says what to do where NATS has too little storage.
+func withRoomHint(err error, hint string) error {
+	if fault.Is(err, fault.Exhausted) {
+		return hinted{err, hint}
+	}
+	return err
 }
 
 func provisionAll(ctx context.Context, w world, s roleSettings, layout bus.Layout, asJSON bool) error {
@@ -52,7 +85,7 @@ func provisionAll(ctx context.Context, w world, s roleSettings, layout bus.Layou
 		err = provision.Environment(ctx, conn, env, layout)
 		conn.Close()
 		if err != nil {
-			return err
+			return withRoomHint(err, "give less by --storage or BEHALF_STORAGE, or NATS more by max_file_store and the limits of its accounts")
 		}
 	}
 	all, err := openAll(ctx, s, "provision", bus.Config{}, log)

@@ -30,6 +30,10 @@ type Config struct {
 	Addr string
 	// SyncAlways makes every acknowledged message survive a power cut, at the price of a disk flush each.
 	SyncAlways bool
+	// MaxStorage is how many bytes the streams may hold, and reserve.
+	//
+	// Defaults to three quarters of the disk that is free at the start, and what they hold already.
+	MaxStorage int64
 	// ReadyTimeout is how long the start may take.
 	//
 	// Defaults to 10 seconds.
@@ -43,9 +47,12 @@ type Server struct {
 	creds map[behalf.Environment]secret.String
 }
 
-// Start starts a server and returns when it serves. Errors: Invalid, for an address or folder that cannot be used;
-// Unavailable.
+// Start starts a server and returns when it serves. Errors: Invalid, for a folder or what is no address; Unavailable, at
+// once, for an address where it cannot listen.
 func Start(cfg Config) (*Server, error) {
+	if err := cfg.tryAddr(); err != nil {
+		return nil, err
+	}
 	keys, err := loadKeys(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -58,10 +65,11 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, "embedded.Start", err)
 	}
+	ready := cmp.Or(cfg.ReadyTimeout, 10*time.Second)
 	ns.Start()
-	if !ns.ReadyForConnections(cmp.Or(cfg.ReadyTimeout, 10*time.Second)) {
+	if !ns.ReadyForConnections(ready) {
 		ns.Shutdown()
-		return nil, fault.Newf(fault.Unavailable, "embedded.Start", "NATS does not start; is %s in use by another process?", cmp.Or(cfg.Addr, cfg.Dir))
+		return nil, fault.Newf(fault.Unavailable, "embedded.Start", "NATS does not start at %s within %s", cmp.Or(cfg.Addr, cfg.Dir), ready)
 	}
 	s := &Server{ns: ns, dir: cfg.Dir, creds: make(map[behalf.Environment]secret.String)}
 	if err := s.admit(keys); err != nil {
@@ -102,6 +110,14 @@ func (s *Server) URL() string {
 	return "nats://" + s.ns.Addr().String()
 }
 
+// MaxStorage is how many bytes its streams may hold, and reserve.
+func (s *Server) MaxStorage() int64 {
+	if cfg := s.ns.JetStreamConfig(); cfg != nil {
+		return cfg.MaxStore
+	}
+	return 0
+}
+
 // InProcessConn connects without a network.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
@@ -126,24 +142,51 @@ func (c Config) options(k keys) (*server.Options, error) {
 	o := &server.Options{
 		ServerName: "behalf-embedded", DontListen: c.Addr == "", NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: filepath.Join(c.Dir, "jetstream"), SyncAlways: c.SyncAlways,
-		TrustedOperators: []*jwt.OperatorClaims{operator}, SystemAccount: k.System.public, AccountResolver: resolver,
+		JetStreamMaxStore: c.MaxStorage,
+		TrustedOperators:  []*jwt.OperatorClaims{operator}, SystemAccount: k.System.public, AccountResolver: resolver,
 		NoSystemAccount: false, MaxPayload: 1 << 20,
 	}
 	if c.Addr == "" {
 		return o, nil
 	}
-	host, port, err := net.SplitHostPort(c.Addr)
-	if err != nil {
-		return nil, fault.Newf(fault.Invalid, "embedded.Start", "the address of NATS must be host:port, not %q", c.Addr)
-	}
-	o.Host = host
-	if o.Port, err = strconv.Atoi(port); err != nil {
-		return nil, fault.Newf(fault.Invalid, "embedded.Start", "the port of NATS must be a number, not %q", port)
+	if o.Host, o.Port, err = c.hostPort(); err != nil {
+		return nil, err
 	}
 	if o.Port == 0 {
 		o.Port = server.RANDOM_PORT
 	}
 	return o, nil
+}
+
+func (c Config) hostPort() (string, int, error) {
+	host, port, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return "", 0, fault.Newf(fault.Invalid, "embedded.Start", "the address of NATS must be host:port, not %q", c.Addr)
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", 0, fault.Newf(fault.Invalid, "embedded.Start", "the port of NATS must be a number, not %q", port)
+	}
+	return host, int(number), nil
+}
+
+// tryAddr listens there for a moment: the server itself would only go on trying until the start has taken too long.
+func (c Config) tryAddr() error {
+	if c.Addr == "" {
+		return nil
+	}
+	if _, _, err := c.hostPort(); err != nil {
+		return err
+	}
+	addr, err := net.ResolveTCPAddr("tcp", c.Addr)
+	if err != nil {
+		return fault.Newf(fault.Unavailable, "embedded.Start", "NATS cannot listen at %s", c.Addr).Because(err)
+	}
+	ln, err := net.ListenTCP("tcp", addr)
+	if err != nil {
+		return fault.Newf(fault.Unavailable, "embedded.Start", "NATS cannot listen at %s", c.Addr).Because(err)
+	}
+	return fault.Wrap(fault.Unavailable, "embedded.Start", ln.Close())
 }
 
 func writePrivate(file string, data []byte) error {

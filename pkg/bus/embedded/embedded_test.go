@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -117,6 +118,16 @@ func TestSecondStartKeepsEverything(t *testing.T) {
 	nc.Close()
 }
 
+func TestMaxStorage(t *testing.T) {
+	t.Parallel()
+	if s := start(t, embedded.Config{Dir: t.TempDir(), MaxStorage: 1 << 20}); s.MaxStorage() != 1<<20 {
+		t.Errorf("told 1 MiB, it has %d", s.MaxStorage())
+	}
+	if s := start(t, embedded.Config{Dir: t.TempDir()}); s.MaxStorage() <= 0 {
+		t.Errorf("told nothing, it has %d", s.MaxStorage())
+	}
+}
+
 func TestFilesArePrivate(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "nats")
@@ -157,13 +168,18 @@ func TestWhatCannotStart(t *testing.T) {
 		"a port that is no number":  {embedded.Config{Dir: t.TempDir(), Addr: "127.0.0.1:nats"}, fault.Invalid, "number"},
 		"a damaged folder":          {embedded.Config{Dir: damaged}, fault.Invalid, "damaged"},
 		"a file for a folder":       {embedded.Config{Dir: file}, fault.Invalid, "cannot make"},
-		"a port that is taken":      {embedded.Config{Dir: t.TempDir(), Addr: taken.Addr().String(), ReadyTimeout: 1e9}, fault.Unavailable, "in use"},
+		"a port that is taken":      {embedded.Config{Dir: t.TempDir(), Addr: taken.Addr().String()}, fault.Unavailable, taken.Addr().String()},
+		"another's address":         {embedded.Config{Dir: t.TempDir(), Addr: "192.0.2.1:4222"}, fault.Unavailable, "192.0.2.1:4222"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			began := time.Now()
 			s, err := embedded.Start(c.cfg)
 			if err == nil {
 				s.Close()
+			}
+			if took := time.Since(began); took > 2*time.Second { // it must not go on trying until ReadyTimeout
+				t.Errorf("it took %s", took)
 			}
 			if !fault.Is(err, c.kind) || !strings.Contains(fault.Safe(err), c.says) {
 				t.Fatalf("the error is %v", err)

@@ -5,7 +5,6 @@ package provision
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,9 +13,11 @@ import (
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/subject"
 )
 
-// Environment makes streams and buckets, or brings them to this layout. It may be repeated at will. Errors: Unavailable.
+// Environment makes streams and buckets, or brings them to this layout. It may be repeated at will. Errors: Unavailable;
+// Exhausted, where NATS has too little storage.
 func Environment(ctx context.Context, conn *bus.Conn, env behalf.Environment, layout bus.Layout) error {
 	if err := bus.Provision(ctx, conn, env, layout); err != nil {
 		return err
@@ -27,13 +28,37 @@ func Environment(ctx context.Context, conn *bus.Conn, env behalf.Environment, la
 	}
 	replicas := max(1, layout.Replicas)
 	for _, cfg := range store.Buckets(env, replicas) {
-		if _, err := js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {
-			return fault.Wrap(fault.Unavailable, "provision.Environment", fmt.Errorf("bucket %s: %w", cfg.Bucket, err))
+		if err := bucket(ctx, js, cfg); err != nil {
+			return bus.Refused(ctx, js, env, layout, "bucket "+cfg.Bucket, err)
 		}
 	}
-	objects := store.ObjectStore(env, replicas)
-	if _, err := js.CreateOrUpdateObjectStore(ctx, objects); err != nil {
-		return fault.Wrap(fault.Unavailable, "provision.Environment", fmt.Errorf("object store %s: %w", objects.Bucket, err))
+	if err := objects(ctx, js, store.ObjectStore(env, replicas)); err != nil {
+		return bus.Refused(ctx, js, env, layout, "object store "+subject.Objects(env), err)
+	}
+	return nil
+}
+
+// bucket leaves one that is there as it is where the server has less storage than it has reserved already: it refuses
+// any change then, and the bucket serves as before.
+func bucket(ctx context.Context, js jetstream.JetStream, cfg jetstream.KeyValueConfig) error {
+	_, err := js.CreateOrUpdateKeyValue(ctx, cfg)
+	if !bus.NoRoom(err) {
+		return err
+	}
+	if _, missing := js.KeyValue(ctx, cfg.Bucket); missing != nil {
+		return err
+	}
+	return nil
+}
+
+// objects does the same with an object store.
+func objects(ctx context.Context, js jetstream.JetStream, cfg jetstream.ObjectStoreConfig) error {
+	_, err := js.CreateOrUpdateObjectStore(ctx, cfg)
+	if !bus.NoRoom(err) {
+		return err
+	}
+	if _, missing := js.ObjectStore(ctx, cfg.Bucket); missing != nil {
+		return err
 	}
 	return nil
 }
