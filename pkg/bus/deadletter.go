@@ -3,9 +3,12 @@ package bus
 import (
 	"context"
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
@@ -45,8 +48,9 @@ type DeadLetter struct {
 	Raw      []byte          `json:"raw,omitempty"`
 }
 
-// Bury keeps the delivery's message in the dead letters, and only then ends it for ever. Errors: Unavailable, when the
-// letter is not known to be kept; the delivery then comes again.
+// Bury keeps the delivery's message in the dead letters, and only then ends it for ever. A message that is buried again
+// for the same reason, because nobody heard that it was kept, leaves one letter. Errors: Unavailable, when the letter is
+// not known to be kept; the delivery then comes again.
 func (d *Delivery) Bury(ctx context.Context, worker string, reason Reason, detail string) error {
 	defer d.Release()
 	b := d.source.bus
@@ -67,10 +71,28 @@ func (d *Delivery) Bury(ctx context.Context, worker string, reason Reason, detai
 	if err != nil {
 		return fault.Wrap(fault.Internal, "bus.Bury", err)
 	}
-	if _, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: name, Data: data}); err != nil {
+	m := &nats.Msg{Subject: name, Data: data, Header: nats.Header{}}
+	if id := d.letterID(name, reason); id != "" {
+		m.Header.Set(jetstream.MsgIDHeader, id)
+	}
+	if _, err := b.js.PublishMsg(ctx, m); err != nil {
 		return fault.Wrap(fault.Unavailable, "bus.Bury", err)
 	}
 	return d.Term()
+}
+
+// letterID is the same whenever this message is buried for this reason. It holds nothing that the message says, which may
+// be lies. The sequence alone would be that of another message once a stream was made anew, so the time at which it was
+// stored stands with it. Empty for a message that came from no stream.
+func (d *Delivery) letterID(name string, reason Reason) string {
+	meta, err := d.msg.Metadata()
+	if err != nil {
+		return ""
+	}
+	return strings.Join([]string{
+		name, meta.Stream,
+		strconv.FormatUint(meta.Sequence.Stream, 10), strconv.FormatInt(meta.Timestamp.UnixNano(), 10), string(reason),
+	}, ".")
 }
 
 // deadSubject takes the words of the subject that the message came on: those of a malformed message may be lies.

@@ -3,6 +3,9 @@ package bustest
 import (
 	"encoding/json"
 	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
@@ -48,6 +51,47 @@ func (r *rig) buried() {
 	r.must(d.Bury(r.t.Context(), "worker-1", bus.ReasonVersion, "gone"))
 	if l := r.letter(Workflow); l.Reason != bus.ReasonVersion || string(l.Original) != `{"v":1}` {
 		r.t.Fatalf("the timer's letter is %+v", l)
+	}
+}
+
+// buriedTwice: the letter was stored, but nobody heard of it, so that the event came again.
+func (r *rig) buriedTwice() {
+	r.t.Helper()
+	w, e := r.work(4), r.event()
+	r.publish(e)
+	first := r.take(w.Source)
+	first.Release()
+	second := r.take(w.Source)
+	if second.Sequence != first.Sequence {
+		r.t.Fatalf("sequence %d came, then %d", first.Sequence, second.Sequence)
+	}
+	for _, d := range []*bus.Delivery{first, second, second} {
+		r.must(d.Bury(r.t.Context(), "worker-1", bus.ReasonWorkerLost, "again"))
+	}
+	r.letters(e.Workflow, 1)
+	r.must(second.Bury(r.t.Context(), "worker-1", bus.ReasonPlatform, "for another reason"))
+	r.letters(e.Workflow, 2)
+
+	another := r.event()
+	r.publish(another)
+	r.must(r.take(w.Source).Bury(r.t.Context(), "worker-1", bus.ReasonPlatform, "another event"))
+	r.letters(e.Workflow, 3)
+}
+
+// letters counts the project's dead letters of a workflow, and looks whether the server knows their ids long enough.
+func (r *rig) letters(workflow behalf.WorkflowID, want uint64) {
+	r.t.Helper()
+	name, err := subject.Dead(Environment, r.project, workflow)
+	r.must(err)
+	stream, err := r.js.Stream(r.t.Context(), subject.DeadLetters(Environment))
+	r.must(err)
+	info, err := stream.Info(r.t.Context(), jetstream.WithSubjectFilter(name))
+	r.must(err)
+	if got := info.State.Subjects[name]; got != want {
+		r.t.Fatalf("%d letters, not %d", got, want)
+	}
+	if window := info.Config.Duplicates; window < 10*time.Minute {
+		r.t.Fatalf("ids are forgotten after %s", window)
 	}
 }
 

@@ -46,6 +46,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *bus.Conn) {
 		{"a timer replaces the one before", (*rig).timerReplaced},
 		{"a cancelled timer does not fire", (*rig).timerCanceled},
 		{"a buried event lies in the dead letters", (*rig).buried},
+		{"what is buried twice lies there once", (*rig).buriedTwice},
 		{"a message that is no event is told apart", (*rig).malformed},
 	} {
 		t.Run(part.name, func(t *testing.T) {
