@@ -11,10 +11,11 @@ import (
 
 // The outcomes that are no code of a failure.
 const (
-	outcomeOK       = "ok"
-	outcomeAccepted = "accepted"
-	outcomeGone     = "client_gone"
-	outcomeAborted  = "aborted"
+	outcomeOK        = "ok"
+	outcomeAccepted  = "accepted"
+	outcomePreflight = "preflight"
+	outcomeGone      = "client_gone"
+	outcomeAborted   = "aborted"
 )
 
 const (
@@ -60,7 +61,7 @@ type requestKey struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
-		requests:     f.NewCounterVec(counter("requests_total", "Requests by environment, workflow and outcome: ok, accepted, or the code of the failure."), []string{"environment", "workflow", "outcome"}),
+		requests:     f.NewCounterVec(counter("requests_total", "Requests by environment, workflow and outcome: ok, accepted, preflight, or the code of the failure."), []string{"environment", "workflow", "outcome"}),
 		duration:     f.NewHistogramVec(histogram("request_duration_seconds", "Time from the first byte of a request to the end of its answer."), []string{"environment"}),
 		published:    f.NewHistogramVec(histogram("publish_duration_seconds", "Time to store an event, by outcome."), []string{"environment", "outcome"}),
 		waited:       f.NewHistogramVec(histogram("sync_wait_duration_seconds", "Time that callers waited for a result after their event was stored."), []string{"environment"}),

@@ -71,6 +71,7 @@ type Server struct {
 	envs     map[behalf.Environment]*environment
 	log      zerolog.Logger
 	metrics  *metrics
+	cors     cors
 	scratch  scratches
 	draining atomic.Bool
 	healthz  http.Handler
@@ -83,7 +84,7 @@ type Server struct {
 func New(cfg Config, envs map[behalf.Environment]Env, log zerolog.Logger, reg prometheus.Registerer) *Server {
 	s := &Server{
 		cfg: cfg.withDefaults(), envs: make(map[behalf.Environment]*environment, len(envs)),
-		log: log.With().Str("component", "ingress").Logger(), metrics: newMetrics(reg), now: time.Now,
+		log: log.With().Str("component", "ingress").Logger(), metrics: newMetrics(reg), cors: newCORS(), now: time.Now,
 	}
 	s.healthz, s.readyz = web.Healthz(), web.Readyz(s.Lacking)
 	for name, env := range envs {
@@ -132,6 +133,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.scratch.give(c.scratch)
 	defer s.account(c)
 	defer c.recovered()
+	s.cors.set(w.Header(), r)
+	if c.preflight() {
+		return
+	}
 	if err := s.invoke(r.Context(), c); err != nil {
 		c.fail(err)
 	}
