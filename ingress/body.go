@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -20,25 +21,37 @@ const firstRead = 4 << 10
 
 // readBody reads the whole body into buf, and never more than limit of it.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, buf []byte) ([]byte, error) {
-	buf = buf[:0]
 	switch {
 	case r.Body == nil || r.ContentLength == 0:
-		return buf, nil
+		return buf[:0], nil
 	case r.ContentLength > limit:
-		return buf, behalf.FailBodyTooLarge(limit)
+		return buf[:0], behalf.FailBodyTooLarge(limit)
 	}
-	body := http.MaxBytesReader(w, r.Body, limit)
+	body := r.Body
+	if r.ContentLength < 0 { // else net/http gives no more than it was told of
+		body = http.MaxBytesReader(w, body, limit)
+	}
+	buf, err := readAll(body, buf)
+	if err != nil {
+		return buf, bodyFailure(err, limit)
+	}
+	return buf, nil
+}
+
+// readAll is io.ReadAll into memory that is there already.
+func readAll(r io.Reader, buf []byte) ([]byte, error) {
+	buf = buf[:0]
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(buf, make([]byte, max(len(buf), firstRead))...)[:len(buf)]
 		}
-		n, err := body.Read(buf[len(buf):cap(buf)])
+		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
 		case errors.Is(err, io.EOF):
 			return buf, nil
 		case err != nil:
-			return buf, bodyFailure(err, limit)
+			return buf, err
 		}
 	}
 }
@@ -52,52 +65,78 @@ func bodyFailure(err error, limit int64) *behalf.Failure {
 	return behalf.FailRequestInvalid("The body could not be read to its end")
 }
 
-// content is how a body becomes event.body.
-type content uint8
+// content is how a body becomes event.body. It is decided from the headers alone, before a byte of the body is read:
+// what the bytes look like never chooses how they are parsed.
+type content struct {
+	kind   kind
+	coding coding
+	// boundary parts the fields of a multipart form.
+	boundary string
+}
+
+type kind uint8
 
 const (
-	contentText content = iota
-	contentJSON
+	kindText kind = iota
+	kindJSON
+	kindForm
+	kindMultipart
+	kindBytes // text, by its own word in a charset that we do not read
 )
 
-// checkContent decides from the headers alone, before a byte of the body is read, how it will be read.
-func checkContent(h http.Header) (content, error) {
-	if coding := h["Content-Encoding"]; len(coding) > 1 || len(coding) == 1 && !strings.EqualFold(coding[0], "identity") {
-		return 0, behalf.FailRequestInvalid("Content-Encoding comes in the next release; send the body as it is")
+func contentOf(h http.Header) (content, error) {
+	coding, err := codingOf(h)
+	if err != nil {
+		return content{}, err
 	}
+	c := content{coding: coding}
 	types := h["Content-Type"]
 	switch {
 	case len(types) == 0:
-		return contentText, nil
+		return c, nil
 	case len(types) > 1:
-		return 0, behalf.FailRequestInvalid("Content-Type must be sent once")
+		return c, behalf.FailRequestInvalid("Content-Type must be sent once")
 	case types[0] == "application/json": // what nearly everybody sends
-		return contentJSON, nil
+		c.kind = kindJSON
+		return c, nil
 	}
-	return parseContentType(types[0])
+	return c.typed(types[0])
 }
 
-func parseContentType(value string) (content, error) {
-	kind, parameters, _ := strings.Cut(value, ";")
-	kind = strings.ToLower(strings.TrimSpace(kind))
+// typed reads a content type that is more than a name.
+func (c content) typed(value string) (content, error) {
+	name, parameters, _ := strings.Cut(value, ";")
+	name = strings.ToLower(strings.TrimSpace(name))
 	switch {
-	case kind == "application/x-www-form-urlencoded", strings.HasPrefix(kind, "multipart/"):
-		return 0, behalf.FailRequestInvalid("Forms come in the next release; send Content-Type: application/json or text/plain")
-	case parameters != "" && !readable(value):
-		return 0, behalf.FailRequestInvalid("The body must be UTF-8")
-	case kind == "application/json", strings.HasSuffix(kind, "+json"):
-		return contentJSON, nil
+	case name == "multipart/form-data":
+		c.kind = kindMultipart
+	case name == "application/x-www-form-urlencoded":
+		c.kind = kindForm
+	case name == "application/json", strings.HasSuffix(name, "+json"):
+		c.kind = kindJSON
 	}
-	return contentText, nil
+	var known map[string]string
+	if parameters != "" {
+		_, known, _ = mime.ParseMediaType(value) // what cannot be read names no charset and no boundary
+	}
+	if c.kind == kindMultipart {
+		if c.boundary = known["boundary"]; c.boundary == "" || len(c.boundary) > maxBoundary {
+			return c, behalf.FailRequestInvalid("multipart/form-data must name its boundary, of at most 70 characters")
+		}
+	}
+	switch {
+	case readable(known["charset"]):
+		return c, nil
+	case c.kind == kindText:
+		c.kind = kindBytes
+		return c, nil
+	}
+	return c, behalf.FailRequestInvalid("The body must be UTF-8")
 }
 
 // readable says whether a text in this charset is UTF-8, or may be: the bytes are checked besides.
-func readable(contentType string) bool {
-	_, parameters, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return true // no charset that anybody could read either
-	}
-	switch strings.ToLower(parameters["charset"]) {
+func readable(charset string) bool {
+	switch strings.ToLower(charset) {
 	case "", "utf-8", "utf8", "us-ascii", "ascii":
 		return true
 	}
@@ -105,30 +144,53 @@ func readable(contentType string) bool {
 }
 
 // appendBody appends the members of the event that come from the body, each with a comma before it. No body adds none.
-func appendBody(dst, body []byte, kind content, raw bool) ([]byte, error) {
+//
+// A JSON string cannot hold what is no UTF-8. Then base64 stands in its place, and a member beside it says so.
+func appendBody(dst, body []byte, c content, raw bool) ([]byte, error) {
 	if len(body) == 0 {
 		return dst, nil
 	}
-	if !utf8.Valid(body) {
-		return nil, behalf.FailRequestInvalid("Binary bodies come in the next release; the body must be UTF-8")
+	text := c.kind != kindBytes && utf8.Valid(body)
+	if !text && c.kind != kindMultipart {
+		dst = appendBytes(dst, "body", body)
+	} else {
+		var err error
+		if dst, err = appendValue(append(dst, `,"body":`...), body, c); err != nil {
+			return nil, err
+		}
 	}
-	dst = append(dst, `,"body":`...)
-	dst, err := appendValue(dst, body, kind)
-	if err != nil {
-		return nil, err
-	}
-	if raw {
-		dst = append(dst, `,"body_raw":`...)
-		dst = appendString(dst, body)
+	switch {
+	case raw && text:
+		dst = appendString(append(dst, `,"body_raw":`...), body)
+	case raw:
+		dst = appendBytes(dst, "body_raw", body)
 	}
 	return dst, nil
 }
 
-// appendValue appends the body as a value: JSON as it is, everything else, and JSON that is none, as a string.
-func appendValue(dst, body []byte, kind content) ([]byte, error) {
-	if kind != contentJSON {
-		return appendString(dst, body), nil
+func appendBytes(dst []byte, member string, body []byte) []byte {
+	dst = append(append(append(dst, `,"`...), member...), `":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, body)
+	dst = append(append(append(dst, `","`...), member...), `_encoding":"base64"`...)
+	return dst
+}
+
+// appendValue appends the body as a value: forms as an object, JSON as it is, everything else, and JSON that is none,
+// as a string.
+func appendValue(dst, body []byte, c content) ([]byte, error) {
+	switch c.kind {
+	case kindForm:
+		return appendForm(dst, body)
+	case kindMultipart:
+		return appendMultipart(dst, body, c.boundary)
+	case kindJSON:
+		return appendJSON(dst, body)
+	case kindText, kindBytes:
 	}
+	return appendString(dst, body), nil
+}
+
+func appendJSON(dst, body []byte) ([]byte, error) {
 	doc := bytes.TrimPrefix(body, []byte("\ufeff"))
 	switch {
 	case tooDeep(doc, maxDepth):

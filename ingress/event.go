@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -14,8 +15,8 @@ import (
 
 // newEvent makes the event of this request. Its trigger lies in the call's scratch memory, so it lives as long as the
 // call does.
-func (c *call) newEvent(kind content, body []byte) (behalf.Event, error) {
-	trigger, err := c.appendTrigger(c.scratch.trigger[:0], kind, body)
+func (c *call) newEvent(content content, body []byte) (behalf.Event, error) {
+	trigger, err := c.appendTrigger(c.scratch.trigger[:0], content, body)
 	if err != nil {
 		return behalf.Event{}, err
 	}
@@ -62,7 +63,7 @@ func newResultToken() (token, hash string) {
 // appendTrigger appends the object that steps read as steps.trigger.event, its keys in the order that authors know
 // from dumps: method, path, query, client_ip, url, headers, body. It is written by hand because every request pays for
 // it, and because a body that is JSON already must not be parsed for it.
-func (c *call) appendTrigger(dst []byte, kind content, body []byte) ([]byte, error) {
+func (c *call) appendTrigger(dst []byte, content content, body []byte) ([]byte, error) {
 	r, proxies := c.r, c.server.cfg.Proxies
 	dst = append(dst, `{"method":`...)
 	dst = appendString(dst, r.Method)
@@ -78,7 +79,7 @@ func (c *call) appendTrigger(dst []byte, kind content, body []byte) ([]byte, err
 	dst = appendString(dst, scheme(proxies.Secure(r))+r.Host+r.URL.EscapedPath())
 	dst = append(dst, `,"headers":`...)
 	dst = appendHeaders(dst, r.Header, r.Host)
-	dst, err := appendBody(dst, body, kind, c.endpoint.Trigger.RawBody)
+	dst, err := appendBody(dst, body, content, c.endpoint.Trigger.RawBody)
 	return append(dst, '}'), err
 }
 
@@ -119,15 +120,21 @@ func appendHeaders(dst []byte, h http.Header, host string) []byte {
 // withheld names the headers that no step sees: what proves a caller to us, or to somebody before us. Host is told
 // apart, because net/http keeps it elsewhere.
 func withheld(name string) bool {
-	switch http.CanonicalHeaderKey(name) {
-	case "Authorization", "Proxy-Authorization", "Cookie", "Host":
-		return true
+	switch len(name) { // nearly every name is another one, and every request has many
+	case len("Host"):
+		return strings.EqualFold(name, "Host")
+	case len("Cookie"):
+		return strings.EqualFold(name, "Cookie")
+	case len("Authorization"):
+		return strings.EqualFold(name, "Authorization")
+	case len("Proxy-Authorization"):
+		return strings.EqualFold(name, "Proxy-Authorization")
 	}
 	return false
 }
 
 // scratch is the memory in which one request is read and its event built.
-type scratch struct{ body, trigger []byte }
+type scratch struct{ body, plain, trigger []byte }
 
 // keepScratch is the largest memory that is kept for the next request, so that a few large bodies do not stay for ever.
 const keepScratch = 64 << 10
@@ -143,7 +150,7 @@ func (s *scratches) take() *scratch {
 }
 
 func (s *scratches) give(used *scratch) {
-	if cap(used.body) <= keepScratch && cap(used.trigger) <= keepScratch {
+	if max(cap(used.body), cap(used.plain), cap(used.trigger)) <= keepScratch {
 		s.pool.Put(used)
 	}
 }

@@ -3,6 +3,7 @@ package ingress_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"maps"
@@ -140,6 +141,14 @@ func TestBodies(t *testing.T) {
 		"a broken type":          {"%%;;", "x", `"x"`},
 		"XML":                    {"application/xml", "<a/>", `"<a/>"`},
 		"a prototype's own name": {"application/json", `{"__proto__":{"x":1}}`, `{"__proto__":{"x":1}}`},
+		"not what it says":       {"application/json", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n", `"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n"`},
+		"JSON by another name":   {"text/json", `{"a":1}`, `"{\"a\":1}"`},
+		"another multipart":      {"multipart/mixed; boundary=x", "--x--", `"--x--"`},
+		"bytes":                  {"application/octet-stream", "\x00\xff", `"AP8=","body_encoding":"base64"`},
+		"bytes in JSON":          {"application/json", "\"\xff\"", `"Iv8i","body_encoding":"base64"`},
+		"UTF-16 by its bytes":    {"application/json", "\xff\xfe{\x00}\x00", `"//57AH0A","body_encoding":"base64"`},
+		"UTF-7":                  {"text/plain; charset=\"utf-7\"", "+ADw-", `"K0FEdy0=","body_encoding":"base64"`},
+		"Latin-1":                {"text/xml; charset=ISO-8859-1", "caf\xe9", `"Y2Fm6Q==","body_encoding":"base64"`},
 	} {
 		w := newWorld(behalf.AuthNone, behalf.RespondImmediate)
 		headers := ""
@@ -156,11 +165,20 @@ func TestBodies(t *testing.T) {
 
 func TestARawBodyBesideTheParsedOne(t *testing.T) {
 	t.Parallel()
-	w := newWorld(behalf.AuthNone, behalf.RespondImmediate)
-	w.endpoint.Trigger.RawBody = true
-	e := published(t, w, request(http.MethodPost, "", "Content-Type: application/json", "{ \"a\":1 }\n"))
-	if !bytes.HasSuffix(e.Trigger, []byte(`"body":{ "a":1 }`+"\n"+`,"body_raw":"{ \"a\":1 }\n"}`)) || !json.Valid(e.Trigger) {
-		t.Errorf("trigger %s", e.Trigger)
+	for _, c := range []struct{ headers, body, want string }{
+		{"Content-Type: application/json", "{ \"a\":1 }\n", `"body":{ "a":1 }` + "\n" + `,"body_raw":"{ \"a\":1 }\n"}`},
+		{"Content-Type: application/x-www-form-urlencoded", "a=%31&b", `"body":{"a":"1","b":""},"body_raw":"a=%31&b"}`},
+		{"Content-Type: multipart/form-data; boundary=x", "\xff\n--x--", `"body":{},"body_raw":"/wotLXgtLQ==","body_raw_encoding":"base64"}`},
+		{"Content-Type: image/png", "\x89PNG", `"body":"iVBORw==","body_encoding":"base64","body_raw":"iVBORw==","body_raw_encoding":"base64"}`},
+		{"Content-Type: application/json\nContent-Encoding: gzip", gzipped("[1]"), `"body":[1],"body_raw":"[1]"}`},
+		{"Content-Type: application/json", "", `,"content-type":"application/json"}}`},
+	} {
+		w := newWorld(behalf.AuthNone, behalf.RespondImmediate)
+		w.endpoint.Trigger.RawBody = true
+		e := published(t, w, request(http.MethodPost, "", c.headers, c.body))
+		if !bytes.HasSuffix(e.Trigger, []byte(c.want)) || !json.Valid(e.Trigger) {
+			t.Errorf("%s: trigger %s", c.headers, e.Trigger)
+		}
 	}
 }
 
@@ -203,6 +221,8 @@ func FuzzTheEvent(f *testing.F) {
 	f.Add("POST", "/a/b", "x=1&x=2&y", "X-Any", "v", `{"a":[1,2]}`, "application/json", true)
 	f.Add("get", "//%2e/\xff;x", "%zz=%E9&&=&a=%00", "x\"y", "caf\xe9\x01", "\"\\\xff", "text/plain", false)
 	f.Add("", "", "__proto__=1&__proto__=\u2028", "", "\xc3\xa9", "[[[[\"]", "application/x+json", true)
+	f.Add("POST", "/", "x-pd-nostore=0", "X-A", "v", "a=1&b", "application/x-www-form-urlencoded", true)
+	f.Add("POST", "/", "", "X-A", "v", field("a", "1")+endOfForm, "multipart/form-data; boundary=x", true)
 	f.Fuzz(func(t *testing.T, method, path, query, name, value, body, contentType string, raw bool) {
 		w := newWorld(behalf.AuthNone, behalf.RespondImmediate)
 		w.endpoint.Trigger.RawBody = raw
@@ -225,11 +245,13 @@ func FuzzTheEvent(f *testing.F) {
 func roundTrip(t *testing.T, trigger json.RawMessage, r *http.Request, name, value, body string) {
 	t.Helper()
 	var got struct {
-		Method  string            `json:"method"`
-		Query   map[string]any    `json:"query"`
-		Headers map[string]string `json:"headers"`
-		Body    any               `json:"body"`
-		Raw     string            `json:"body_raw"`
+		Method      string            `json:"method"`
+		Query       map[string]any    `json:"query"`
+		Headers     map[string]string `json:"headers"`
+		Body        any               `json:"body"`
+		Encoding    string            `json:"body_encoding"`
+		Raw         string            `json:"body_raw"`
+		RawEncoding string            `json:"body_raw_encoding"`
 	}
 	if !utf8.Valid(trigger) {
 		t.Fatalf("no UTF-8: %q", trigger)
@@ -247,8 +269,13 @@ func roundTrip(t *testing.T, trigger json.RawMessage, r *http.Request, name, val
 	if seen, ok := got.Headers[strings.ToLower(name)]; ok && utf8.ValidString(name) && !slices.Contains([]string{"host", "content-type"}, strings.ToLower(name)) && seen != string(latin) {
 		t.Errorf("header %q is %q, sent %q", name, seen, value)
 	}
-	if text, ok := got.Body.(string); ok && !strings.Contains(strings.ToLower(r.Header.Get("Content-Type")), "json") && text != body {
+	if text, ok := got.Body.(string); ok && got.Encoding == "base64" && text != base64.StdEncoding.EncodeToString([]byte(body)) {
 		t.Errorf("body %q, sent %q", text, body)
+	} else if ok && got.Encoding == "" && !strings.Contains(strings.ToLower(r.Header.Get("Content-Type")), "json") && text != body {
+		t.Errorf("body %q, sent %q", text, body)
+	}
+	if got.RawEncoding == "base64" {
+		body = base64.StdEncoding.EncodeToString([]byte(body))
 	}
 	if got.Raw != "" && got.Raw != body {
 		t.Errorf("raw body %q, sent %q", got.Raw, body)

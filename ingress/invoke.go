@@ -65,15 +65,26 @@ func (c *call) read() (behalf.Event, error) {
 	if _, keyed := c.r.Header["Idempotency-Key"]; keyed {
 		return behalf.Event{}, behalf.FailRequestInvalid("Idempotency-Key comes in the next release; send the request without it")
 	}
-	kind, err := checkContent(c.r.Header)
+	content, err := contentOf(c.r.Header)
 	if err != nil {
 		return behalf.Event{}, err
 	}
-	c.scratch.body, err = readBody(c.w, c.r, int64(c.server.cfg.MaxEvent), c.scratch.body)
+	body, err := c.readBody(content.coding)
 	if err != nil {
 		return behalf.Event{}, err
 	}
-	return c.newEvent(kind, c.scratch.body)
+	return c.newEvent(content, body)
+}
+
+// readBody reads the body as it was before anybody compressed it. It lives as long as the call does.
+func (c *call) readBody(coding coding) ([]byte, error) {
+	limit, s := int64(c.server.cfg.MaxEvent), c.scratch
+	var err error
+	if s.body, err = readBody(c.w, c.r, limit, s.body); err != nil || coding == codingNone || len(s.body) == 0 {
+		return s.body, err
+	}
+	s.plain, err = coding.decode(s.body, limit, s.plain)
+	return s.plain, err
 }
 
 // hand publishes for a caller who does not wait for the run.

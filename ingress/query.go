@@ -15,7 +15,11 @@ func appendQuery(dst []byte, raw string) []byte {
 	if raw == "" {
 		return append(dst, "{}"...)
 	}
-	parameters := parseQuery(raw)
+	return appendParameters(dst, parseQuery(raw))
+}
+
+// appendParameters appends them as an object, sorted by their keys.
+func appendParameters(dst []byte, parameters []parameter) []byte {
 	slices.SortStableFunc(parameters, func(a, b parameter) int { return strings.Compare(a.key, b.key) })
 	dst = append(dst, '{')
 	for i := 0; i < len(parameters); {

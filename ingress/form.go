@@ -1,0 +1,104 @@
+package ingress
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"unicode/utf8"
+
+	"github.com/behalf-dev/behalf/pkg/behalf"
+)
+
+// The most that a form may have. Whoever fills a form by hand is far below.
+const (
+	maxFields      = 1000
+	maxFieldName   = 1 << 10
+	maxPartHeaders = 16 << 10
+	maxBoundary    = 70 // RFC 2046
+)
+
+// appendForm appends a urlencoded form as an object, by the rules of the query.
+func appendForm(dst, body []byte) ([]byte, error) {
+	if bytes.Count(body, []byte("&")) >= maxFields {
+		return nil, tooManyFields()
+	}
+	fields := parseQuery(string(body))
+	for _, f := range fields {
+		if len(f.key) > maxFieldName {
+			return nil, longFieldName()
+		}
+	}
+	return appendParameters(dst, fields), nil
+}
+
+// appendMultipart appends a multipart form as an object: a field as a string, several of one name as an array.
+func appendMultipart(dst, body []byte, boundary string) ([]byte, error) {
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	var fields []parameter
+	for {
+		part, err := parts.NextPart()
+		switch {
+		case errors.Is(err, io.EOF) && ended(body, boundary):
+			return appendParameters(dst, fields), nil
+		case err != nil:
+			return nil, brokenForm()
+		case len(fields) == maxFields:
+			return nil, tooManyFields()
+		}
+		field, err := readPart(part)
+		if err != nil {
+			return nil, err
+		}
+		fields = append(fields, field)
+	}
+}
+
+// ended says whether a form was sent to its end: the reader takes the end of the body for one too.
+func ended(body []byte, boundary string) bool {
+	end := []byte("--" + boundary + "--")
+	return bytes.HasPrefix(body, end) || bytes.Contains(body, append([]byte("\n"), end...))
+}
+
+func readPart(part *multipart.Part) (parameter, error) {
+	size := 0
+	for name, values := range part.Header {
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
+	}
+	disposition, known, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+	name, named := known["name"]
+	switch {
+	case size > maxPartHeaders:
+		return parameter{}, behalf.FailRequestInvalid(fmt.Sprintf("The headers of a part may have %d bytes", maxPartHeaders))
+	case err != nil || disposition != "form-data" || !named || !utf8.ValidString(name):
+		return parameter{}, behalf.FailRequestInvalid("Each part of a form must have Content-Disposition: form-data, with its name in UTF-8")
+	case len(name) > maxFieldName:
+		return parameter{}, longFieldName()
+	case known["filename"] != "":
+		return parameter{}, behalf.FailRequestInvalid("Files come in the next release; send the form without them")
+	}
+	value, err := io.ReadAll(part)
+	switch {
+	case err != nil:
+		return parameter{}, brokenForm()
+	case !utf8.Valid(value):
+		return parameter{}, behalf.FailRequestInvalid("A field of a form must be UTF-8; send other bytes as a file")
+	}
+	return parameter{name, string(value)}, nil
+}
+
+func brokenForm() error {
+	return behalf.FailRequestInvalid("The body is no whole multipart form of its boundary")
+}
+
+func tooManyFields() error {
+	return behalf.FailRequestInvalid(fmt.Sprintf("A form may have %d fields", maxFields))
+}
+
+func longFieldName() error {
+	return behalf.FailRequestInvalid(fmt.Sprintf("The name of a field may have %d bytes", maxFieldName))
+}
