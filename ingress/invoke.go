@@ -65,6 +65,13 @@ func (c *call) read() (behalf.Event, error) {
 	if _, keyed := c.r.Header["Idempotency-Key"]; keyed {
 		return behalf.Event{}, behalf.FailRequestInvalid("Idempotency-Key comes in the next release; send the request without it")
 	}
+	wishes, err := wishesOf(c.r)
+	if err == nil {
+		err = wishes.refused()
+	}
+	if err != nil {
+		return behalf.Event{}, err
+	}
 	content, err := contentOf(c.r.Header)
 	if err != nil {
 		return behalf.Event{}, err
