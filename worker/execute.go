@@ -56,7 +56,7 @@ func (w *Worker) one(ctx context.Context, a *attempt, s behalf.Step, last bool) 
 	w.cfg.Points(ctx, AfterStep)
 	switch {
 	case errors.Is(err, errUnowned):
-		return true, err
+		return true, w.refused(ctx, a, err)
 	case err != nil:
 		return true, w.platform(ctx, a, a.clean(err))
 	}
@@ -90,8 +90,8 @@ func (w *Worker) keep(ctx context.Context, a *attempt, record behalf.StepRecord)
 	if err := a.run.Record(settling, record); err != nil {
 		return true, w.refused(settling, a, err)
 	}
-	a.sure = time.Now()
-	a.timing.Journal += a.sure.Sub(began)
+	a.delivery.Confirm()
+	a.timing.Journal += time.Since(began)
 	w.cfg.Points(settling, AfterRecord)
 	a.exports = append(a.exports, record.Exports)
 	if !answered {

@@ -21,7 +21,7 @@ func (w *Worker) handle(ctx context.Context, d *bus.Delivery) error {
 	if err != nil {
 		return w.unopened(ctx, d, err)
 	}
-	a := &attempt{delivery: d, run: run, started: started, sure: d.Received()}
+	a := &attempt{delivery: d, run: run, started: started}
 	a.timing = behalf.Timing{Queue: queued(d, run, started), Journal: time.Since(started)}
 
 	switch run.Standing {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -19,6 +20,7 @@ func (w *Worker) runOwned(ctx context.Context, a *attempt, s behalf.Step) (behal
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var watching *watch
+	defer func() { watching.stop() }() // also where the runner panics
 	call := a.call(s)
 	call.Begin = func(ctx context.Context) error {
 		if err := w.own(ctx, a); err != nil {
@@ -28,9 +30,7 @@ func (w *Worker) runOwned(ctx context.Context, a *attempt, s behalf.Step) (behal
 		return nil
 	}
 	outcome, err := w.deps.Runner.Run(ctx, call)
-	if watching != nil {
-		watching.stop()
-	}
+	watching.stop()
 	if fenced := context.Cause(ctx); fault.Is(fenced, fault.Conflict) {
 		return behalf.Outcome{}, errors.Join(errUnowned, fenced)
 	}
@@ -40,7 +40,7 @@ func (w *Worker) runOwned(ctx context.Context, a *attempt, s behalf.Step) (behal
 // own claims the run where it was seen before, or where another worker may have it by now. Errors: Conflict, where one
 // has.
 func (w *Worker) own(ctx context.Context, a *attempt) error {
-	if a.run.Held() && !a.delivery.Doubtful(a.sure) {
+	if a.run.Held() && !a.delivery.Doubtful() {
 		return nil
 	}
 	return w.claim(ctx, a)
@@ -49,11 +49,7 @@ func (w *Worker) own(ctx context.Context, a *attempt) error {
 func (w *Worker) claim(ctx context.Context, a *attempt) error {
 	ctx, cancel := w.settling(ctx)
 	defer cancel()
-	err := a.delivery.Refresh(func() error { return a.run.Begin(ctx) })
-	if err == nil {
-		a.sure = time.Now()
-	}
-	return err
+	return a.delivery.Refresh(func() error { return a.run.Begin(ctx) })
 }
 
 // watch looks after a step that is under way. Where the step takes long and nothing is recorded of the attempt yet, the
@@ -67,7 +63,7 @@ type watch struct {
 	timer   *time.Timer
 
 	mu   sync.Mutex // one at a time writes to the journal
-	over bool
+	over atomic.Bool
 }
 
 func (w *Worker) watch(ctx context.Context, a *attempt, fence context.CancelCauseFunc) *watch {
@@ -82,17 +78,19 @@ func (w *Worker) watch(ctx context.Context, a *attempt, fence context.CancelCaus
 
 // stop returns when nothing of the watch writes to the journal any more.
 func (k *watch) stop() {
+	if k == nil || k.over.Swap(true) { // before the lock: those that wait for it have nothing to do any more
+		return
+	}
 	k.timer.Stop()
 	k.attempt.delivery.OnMoved(nil)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.over = true
 }
 
 func (k *watch) look() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.over || k.attempt.run.Begun() && !k.attempt.delivery.Moved() {
+	if k.over.Load() || k.attempt.run.Begun() && !k.attempt.delivery.Moved() {
 		return
 	}
 	err := k.worker.claim(k.ctx, k.attempt)
@@ -102,5 +100,7 @@ func (k *watch) look() {
 	k.worker.log.Debug().Err(err).Str("run", string(k.attempt.run.Event.Run)).Msg("a run in flight could not be claimed")
 	if fault.Is(err, fault.Conflict) {
 		k.fence(err)
+		return
 	}
+	k.timer.Reset(k.worker.cfg.AnnounceAfter) // the journal is away; once over is set, the look does nothing
 }

@@ -217,7 +217,7 @@ func (w *Worker) take(ctx context.Context, d *bus.Delivery) {
 	}
 	w.log.WithLevel(levelOf(err)).Err(err).Str("run", string(d.Event.Run)).Bool("seen", d.Seen).Msg("delivery not settled; it will come again")
 	if ctx.Err() != nil && !fault.Is(err, fault.Conflict) {
-		_ = d.Nak(0) // we leave: another worker need not wait until we count as lost
+		_ = d.Leave() // we leave: another worker need not wait until we count as lost
 	}
 }
 
@@ -244,7 +244,6 @@ type attempt struct {
 	redactor secret.Redactor
 	exports  []json.RawMessage // of the steps that are done, in their order
 	started  time.Time
-	sure     time.Time     // when the run was last known to be this attempt's
 	spent    time.Duration // what steps took of the run's timeout
 	timing   behalf.Timing
 }

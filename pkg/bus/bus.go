@@ -81,7 +81,7 @@ func New(ctx context.Context, conn *Conn, env behalf.Environment, cfg Config, lo
 	if err := b.listen(); err != nil {
 		return nil, err
 	}
-	conn.OnReconnect(func() { b.lookAround(context.WithoutCancel(ctx), horizonTimeout) })
+	conn.OnReconnect(func() { go b.lookAround(context.WithoutCancel(ctx), horizonTimeout) }) // others must not wait for it
 	b.lookAround(ctx, horizonTimeout)
 	return b, nil
 }
@@ -111,6 +111,9 @@ func (b *Bus) keepHorizon(ctx context.Context) {
 		b.lookAround(ctx, min(b.cfg.AckWait/6, time.Second)) // signs of life must not wait for it
 	}
 }
+
+// forgetHorizon makes every delivery count as seen until keepHorizon has read it again.
+func (b *Bus) forgetHorizon() { b.horizon.Store(nil) }
 
 // lookAround reads the horizon of the present connection. Until it has, every delivery counts as seen.
 func (b *Bus) lookAround(ctx context.Context, timeout time.Duration) {

@@ -38,7 +38,10 @@ type Delivery struct {
 	stamp  atomic.Uint64 // the connection on which it came, or was last confirmed
 	lapsed atomic.Bool   // the server had none for longer than AckWait, and nobody has asked the journal since
 	moved  atomic.Pointer[func()]
-	sign   atomic.Int64 // when the server last had a sign of life from us, in monotonic nanoseconds
+	// sure is when the event was last certainly ours, in monotonic nanoseconds, and recorded, that the journal said so.
+	sure     atomic.Int64
+	recorded atomic.Bool
+	sign     atomic.Int64 // when the server last had a sign of life from us, in monotonic nanoseconds
 }
 
 // Resume is a run that goes on after a wait.
@@ -53,6 +56,7 @@ type Resume struct {
 func newDelivery(s *Source, p *puller, m *nats.Msg) *Delivery {
 	d := &Delivery{source: s, puller: p, msg: m, queued: time.Now(), Reply: m.Header.Get(headerReply)}
 	d.stamp.Store(s.bus.conn.Reconnects())
+	d.sure.Store(int64(s.bus.since(d.queued)))
 	d.alive(d.queued)
 	meta, err := m.Metadata()
 	if err != nil {
@@ -83,6 +87,8 @@ func (b *Bus) seen(p *puller, m *nats.Msg, meta *nats.MsgMetadata) string {
 		return "redelivered"
 	case h == nil || h.stamp != b.conn.Reconnects():
 		return "reconnected"
+	case p.source.stalled(time.Now()):
+		return "stalled"
 	case !p.timers && meta.Sequence.Stream <= h.events, p.timers && meta.Sequence.Stream <= h.timers:
 		return "horizon"
 	case m.Header.Get(headerRepeat) != "":
@@ -120,9 +126,6 @@ func (d *Delivery) readTimer() error {
 	return nil
 }
 
-// Received is when the event came.
-func (d *Delivery) Received() time.Time { return d.queued }
-
 // Lease is how long a worker that has just claimed an event is taken to be alive: whoever is given it within that time
 // leaves it alone. An event of which the server hears nothing comes again after twice as long.
 func (d *Delivery) Lease() time.Duration { return d.source.bus.cfg.AckWait / 2 }
@@ -135,9 +138,28 @@ func (d *Delivery) Moved() bool {
 	return d.stamp.Load() != conn.Reconnects() || !conn.Connected() || d.lapsed.Load() || d.silentFor(time.Now()) > d.source.bus.cfg.AckWait
 }
 
-// Doubtful says that another worker may have the event where nothing was heard from its own since a time at which it was
-// certainly ours. The journal must be asked before a step begins.
-func (d *Delivery) Doubtful(since time.Time) bool { return time.Since(since) > d.Lease() || d.Moved() }
+// Doubtful says that so much time has passed since the event was certainly ours that another worker may have it, where the
+// server heard nothing from us. The journal must be asked before a step begins.
+func (d *Delivery) Doubtful() bool { return d.sureFor() > d.Lease() || d.Moved() }
+
+// Confirm tells that the journal has just taken a record, so the event is certainly ours.
+func (d *Delivery) Confirm() {
+	d.sure.Store(int64(d.source.bus.since(time.Now())))
+	d.recorded.Store(true)
+}
+
+func (d *Delivery) sureFor() time.Duration {
+	return d.source.bus.since(time.Now()) - time.Duration(d.sure.Load())
+}
+
+// Leave gives the event back because this worker leaves: at once, or, where the journal has a fresh record of ours, when
+// nobody takes us to be alive any more.
+func (d *Delivery) Leave() error {
+	if !d.recorded.Load() {
+		return d.Nak(0)
+	}
+	return d.Nak(max(0, d.Lease()-d.sureFor()))
+}
 
 // Refresh asks the journal, by claim, whether the run is still ours, and where it is, takes the connection of now for
 // the event's own and tells the server that we are here. Errors are those of claim.
@@ -147,6 +169,7 @@ func (d *Delivery) Refresh(claim func() error) error {
 		return err
 	}
 	d.stamp.Store(stamp)
+	d.Confirm()
 	d.inProgress(time.Now())
 	d.lapsed.Store(false)
 	return nil
@@ -175,10 +198,20 @@ func (d *Delivery) Raw() []byte { return d.msg.Data }
 // again and find its record.
 func (d *Delivery) Ack(context.Context) error { return d.settle("+ACK") }
 
-// Nak gives the event back, to be delivered again after the delay. The delay must be short: a long one holds a place of
-// the lane.
+// Nak gives the event back, to be delivered again after the delay. The delay must be short: meanwhile the event counts
+// among those that the lane may have in flight.
 func (d *Delivery) Nak(delay time.Duration) error {
 	return d.settle(`-NAK {"delay":` + strconv.FormatInt(delay.Nanoseconds(), 10) + `}`)
+}
+
+// giveBack gives the event to whoever has a slot. One that the server may have given away already is left alone: the
+// server would take it from its new holder.
+func (d *Delivery) giveBack() {
+	if d.lapsed.Load() || d.silentFor(time.Now()) > d.source.bus.cfg.AckWait {
+		d.Release()
+		return
+	}
+	_ = d.Nak(0)
 }
 
 // Term ends the delivery for ever. What it carried must lie somewhere else by now.

@@ -133,6 +133,7 @@ func (p *puller) watch(now time.Time) {
 	lost := p.asked > 0 && (p.stamp != p.source.bus.conn.Reconnects() || now.Sub(p.heard) > p.source.bus.cfg.Heartbeat*5/2)
 	if lost {
 		p.source.bus.metrics.stalls.Inc()
+		p.source.bus.forgetHorizon() // the stream may have another leader, which knows less
 		p.renew()
 	}
 	p.fill(now)

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -23,6 +24,8 @@ type Source struct {
 	closed  bool
 	empty   chan struct{} // closed when closed and nothing is held
 
+	beaten atomic.Int64 // when Run last had its turn, in monotonic nanoseconds
+
 	ready chan struct{} // one token a queued delivery, so that Next can wait
 }
 
@@ -32,6 +35,7 @@ func (b *Bus) Source(slots int) *Source {
 		bus: b, slots: slots, held: map[*Delivery]struct{}{}, empty: make(chan struct{}),
 		ready: make(chan struct{}, 1<<20),
 	}
+	s.beaten.Store(int64(b.since(time.Now())))
 	b.conn.OnReconnect(s.moved)
 	return s
 }
@@ -119,17 +123,24 @@ func (s *Source) adopt(p *puller) {
 	}
 }
 
+// stalled says that this process has stood still, or was starved, for so long that the server may have given away what it
+// sent here meanwhile, and what lies unread on the connection looks as if it were new.
+func (s *Source) stalled(now time.Time) bool {
+	return s.bus.since(now)-time.Duration(s.beaten.Load()) > s.bus.cfg.AckWait/2
+}
+
 // Run keeps what is held alive and the pulls flowing until ctx ends; then it gives back what no slot has taken, and
 // returns when every delivery in a slot is settled.
 func (s *Source) Run(ctx context.Context) error {
 	tick := time.NewTicker(min(s.bus.cfg.AckWait/6, time.Second))
 	defer tick.Stop()
+	s.beaten.Store(int64(s.bus.since(time.Now())))
 	for {
 		select {
 		case <-ctx.Done():
 			return s.drain(tick)
-		case now := <-tick.C:
-			s.beat(now)
+		case <-tick.C: // which may be long ago
+			s.beat(time.Now())
 			s.bus.keepHorizon(ctx)
 		}
 	}
@@ -141,8 +152,8 @@ func (s *Source) drain(tick *time.Ticker) error {
 		select {
 		case <-s.empty:
 			return nil
-		case now := <-tick.C:
-			s.beat(now)
+		case <-tick.C:
+			s.beat(time.Now())
 		}
 	}
 }
@@ -235,12 +246,16 @@ func (s *Source) left() {
 
 // beat sends signs of life, gives back what has waited too long for a slot, and revives pulls that have stalled.
 func (s *Source) beat(now time.Time) {
+	if s.stalled(now) {
+		s.bus.forgetHorizon() // first: until it is read again, everything counts as seen
+	}
+	s.beaten.Store(int64(s.bus.since(now)))
 	silent, back := s.due(now)
 	for _, d := range silent {
 		d.inProgress(now)
 	}
 	for _, d := range back {
-		_ = d.Nak(0)
+		d.giveBack()
 	}
 }
 
@@ -263,7 +278,7 @@ func (s *Source) due(now time.Time) (silent, back []*Delivery) {
 
 func (s *Source) close() {
 	for _, d := range s.shut() {
-		_ = d.Nak(0)
+		d.giveBack()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

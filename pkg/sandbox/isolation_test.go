@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
 )
 
@@ -166,10 +167,11 @@ func TestEachGuestHasItsOwnTmp(t *testing.T) {
 		}
 		return
 	}
-	if got := value[string](t, pool, `return write("/tmp/mine")`); got != "written" {
+	mine := "/tmp/" + string(behalf.NewRunID())
+	if got := value[string](t, pool, `return write("`+mine+`")`); got != "written" {
 		t.Fatal(got)
 	}
-	if _, err := os.Stat("/tmp/mine"); err == nil {
+	if _, err := os.Stat(mine); err == nil {
 		t.Error("it wrote to our /tmp")
 	}
 	job := nodeJob(`return fs.readdirSync("/tmp")`, `import fs from "fs";`)

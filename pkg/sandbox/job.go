@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
 )
 
 // Key is what a guest is bound to with its first run, and never to another.
@@ -47,6 +48,16 @@ type Reply struct {
 	Died string
 	// Duration is that of the run itself, without the wait for a guest.
 	Duration time.Duration
+}
+
+// begin lets the job begin, or says why it must not.
+func (j Job) begin(ctx context.Context) error {
+	if j.Begin != nil && ctx.Err() == nil {
+		if err := j.Begin(ctx); err != nil {
+			return err
+		}
+	}
+	return fault.Wrap(fault.Canceled, "sandbox.Do", ctx.Err())
 }
 
 // appendFrames appends what the guest must read to run the job: its source, if the guest has not got it yet, and the

@@ -29,12 +29,12 @@ type Pool struct {
 
 	mu      sync.Mutex
 	blanks  []*guest
-	idle    []idleGuest           // bound, with nothing to do; the longest idle first
-	bound   map[Key]int           // how many each key has, busy and idle
-	freed   map[Key]time.Time     // when one of the key's guests last became free
-	waiting map[Key][]chan *guest // who waits for one, the longest first; a nil guest says: look again
-	total   int                   // of all keys
-	start   int                   // of those, how many are being started
+	idle    []idleGuest       // bound, with nothing to do; the longest idle first
+	bound   map[Key]int       // how many each key has, busy and idle
+	freed   map[Key]time.Time // when one of the key's guests last became free
+	waiting map[Key][]*waiter // who waits for one, the longest first
+	total   int               // of all keys
+	start   int               // of those, how many are being started
 	busy    int
 	closed  bool
 	quiet   chan struct{} // closed when the pool is closed and no guest is busy
@@ -56,7 +56,7 @@ func New(ctx context.Context, cfg Config, log zerolog.Logger) *Pool {
 func newPool(cfg Config, l launcher, refusal error, log zerolog.Logger) *Pool {
 	p := &Pool{
 		cfg: cfg, launcher: l, refusal: refusal, log: log.With().Str("component", "sandbox").Logger(),
-		refill: make(chan struct{}, 1), bound: map[Key]int{}, freed: map[Key]time.Time{}, waiting: map[Key][]chan *guest{}, quiet: make(chan struct{}),
+		refill: make(chan struct{}, 1), bound: map[Key]int{}, freed: map[Key]time.Time{}, waiting: map[Key][]*waiter{}, quiet: make(chan struct{}),
 	}
 	if refusal != nil {
 		p.log.Warn().Err(refusal).Msg("node steps are refused")
@@ -82,16 +82,11 @@ func (p *Pool) Do(ctx context.Context, job Job) (Reply, error) {
 	if p.refusal != nil {
 		return Reply{}, p.refusal
 	}
-	g, err := p.within(ctx, job.Key)
+	g, err := p.ready(ctx, job)
 	if err != nil {
-		return Reply{}, unavailable(ctx, op, err)
+		return Reply{}, err
 	}
 	defer p.release(g, job.Key)
-	if job.Begin != nil {
-		if err := job.Begin(ctx); err != nil {
-			return Reply{}, err
-		}
-	}
 	if job.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, job.Timeout)
@@ -103,6 +98,27 @@ func (p *Pool) Do(ctx context.Context, job Job) (Reply, error) {
 		return Reply{}, unavailable(ctx, op, err)
 	}
 	return reply, nil
+}
+
+// ready takes a guest and lets the job begin.
+func (p *Pool) ready(ctx context.Context, job Job) (*guest, error) {
+	g, err := p.within(ctx, job.Key)
+	if err != nil {
+		return nil, unavailable(ctx, "sandbox.Do", err)
+	}
+	if err := job.begin(ctx); err != nil {
+		p.release(g, job.Key)
+		return nil, err
+	}
+	if !g.spent() {
+		return g, nil
+	}
+	p.release(g, job.Key) // it died meanwhile, which is not the run's doing
+	g, err = p.within(ctx, job.Key)
+	if err != nil {
+		return nil, unavailable(ctx, "sandbox.Do", err)
+	}
+	return g, nil
 }
 
 func unavailable(ctx context.Context, op string, err error) error {
@@ -123,9 +139,9 @@ func (p *Pool) within(ctx context.Context, key Key) (*guest, error) {
 	if g := p.warm(key); g != nil {
 		return g, nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.WaitTimeout, errBusy)
+	waiting, cancel := context.WithTimeoutCause(ctx, p.cfg.WaitTimeout, errBusy)
 	defer cancel()
-	return p.acquire(ctx, key)
+	return p.acquire(ctx, waiting, key)
 }
 
 // warm takes an idle guest of the key, where there is one, without a wait.
@@ -154,67 +170,97 @@ func (p *Pool) takeIdle(key Key) *guest {
 }
 
 // acquire takes a guest of the key: the one that was busy last, else a new one where there is a place for it and reason
-// enough, else the next that becomes free. Who waits longest is served first.
-func (p *Pool) acquire(ctx context.Context, key Key) (*guest, error) {
+// enough, else the next that becomes free. Who waits longest is served first. The wait ends with waiting; a start, which
+// has a time of its own, with ctx.
+func (p *Pool) acquire(ctx, waiting context.Context, key Key) (*guest, error) {
 	for {
 		t, err := p.take(key)
-		if err != nil {
-			return nil, err
+		if err == nil && t.turn != nil {
+			t, err = p.wait(waiting, key, t.turn)
 		}
 		if t.evicted != nil {
 			t.evicted.close()
 		}
-		if t.place {
-			return p.bind(ctx, key)
-		}
-		g := t.guest
-		if g == nil {
-			g, err = p.wait(ctx, key, t.turn)
-		}
 		switch {
 		case err != nil:
 			return nil, err
-		case g == nil: // look again
-		case g.fit():
-			return g, nil
-		default: // it misbehaved, or died, after its last run
-			g.close()
-			p.free(key)
+		case t.place:
+			return p.bind(ctx, key)
+		case t.guest.fit():
+			return t.guest, nil
+		}
+		t.guest.close() // it misbehaved, or died, after its last run
+		p.free(key)
+	}
+}
+
+// waiter is one that waits for a guest of its key.
+type waiter struct {
+	guest chan *guest   // has room for the one that is handed over
+	look  chan struct{} // there may be a place
+}
+
+func (w *waiter) tell() {
+	select {
+	case w.look <- struct{}{}:
+	default: // it has been told
+	}
+}
+
+// wait waits for a guest to be handed over, or for a place of one's own.
+func (p *Pool) wait(ctx context.Context, key Key, w *waiter) (taken, error) {
+	tick := time.NewTicker(p.cfg.GrowAfter)
+	defer tick.Stop()
+	for {
+		select {
+		case g := <-w.guest:
+			return taken{guest: g}, nil
+		case <-w.look:
+		case <-tick.C:
+		case <-ctx.Done():
+			if g := p.leave(key, w); g != nil { // it came in the same moment
+				p.release(g, key)
+			}
+			return taken{}, fmt.Errorf("wait for a free guest: %w", context.Cause(ctx))
+		}
+		if t, over, err := p.again(key, w); over {
+			return t, err
 		}
 	}
 }
 
-// wait waits for a guest to be handed over, or for a reason to look again: then the guest is nil.
-func (p *Pool) wait(ctx context.Context, key Key, turn chan *guest) (*guest, error) {
-	timer := time.NewTimer(p.cfg.GrowAfter)
-	defer timer.Stop()
-	select {
-	case g := <-turn:
-		return g, nil
-	case <-timer.C:
-		return p.leave(key, turn), nil
-	case <-ctx.Done():
+// again looks whether one who waits may stop waiting.
+func (p *Pool) again(key Key, w *waiter) (t taken, over bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !slices.Contains(p.waiting[key], w):
+		return taken{guest: <-w.guest}, true, nil
+	case p.closed:
+		p.drop(key, w)
+		return taken{}, true, errClosed
 	}
-	if g := p.leave(key, turn); g != nil { // it came in the same moment
-		p.release(g, key)
+	if t.place, t.evicted = p.place(key); t.place {
+		p.drop(key, w)
 	}
-	return nil, fmt.Errorf("wait for a free guest: %w", context.Cause(ctx))
+	return t, t.place, nil
 }
 
 // leave takes a waiter out of the queue, with the guest that it was given just now, if it was.
-func (p *Pool) leave(key Key, turn chan *guest) *guest {
+func (p *Pool) leave(key Key, w *waiter) *guest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i := slices.Index(p.waiting[key], turn); i >= 0 {
-		p.drop(key, i)
+	if slices.Contains(p.waiting[key], w) {
+		p.drop(key, w)
 		return nil
 	}
-	return <-turn // it has room for what was handed over
+	return <-w.guest
 }
 
-// drop takes the nth waiter of a key out of the queue. The lock is held.
-func (p *Pool) drop(key Key, n int) {
-	if p.waiting[key] = slices.Delete(p.waiting[key], n, n+1); len(p.waiting[key]) == 0 {
+// drop takes a waiter out of the queue. The lock is held.
+func (p *Pool) drop(key Key, w *waiter) {
+	p.waiting[key] = slices.DeleteFunc(p.waiting[key], func(other *waiter) bool { return other == w })
+	if len(p.waiting[key]) == 0 {
 		delete(p.waiting, key)
 	}
 }
@@ -223,35 +269,46 @@ func (p *Pool) drop(key Key, n int) {
 type taken struct {
 	guest   *guest
 	place   bool
-	turn    chan *guest
+	turn    *waiter
 	evicted *guest // to be closed
 }
+
+var errClosed = errors.New("the pool is closed")
 
 func (p *Pool) take(key Key) (taken, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return taken{}, errors.New("the pool is closed")
+		return taken{}, errClosed
 	}
 	var t taken
 	if t.guest = p.takeIdle(key); t.guest != nil {
 		return t, nil
 	}
-	grow := p.grows(key)
-	if grow && p.total >= p.cfg.Max {
-		t.evicted = p.evict(key)
-	}
-	if grow && p.total < p.cfg.Max {
-		p.total++
-		p.bound[key]++
-		p.busy++
-		p.start++
-		t.place = true
+	if t.place, t.evicted = p.place(key); t.place {
 		return t, nil
 	}
-	t.turn = make(chan *guest, 1)
+	t.turn = &waiter{guest: make(chan *guest, 1), look: make(chan struct{}, 1)}
 	p.waiting[key] = append(p.waiting[key], t.turn)
 	return t, nil
+}
+
+// place takes a place for one more guest of the key, where there is one, or can be made. The lock is held.
+func (p *Pool) place(key Key) (ok bool, evicted *guest) {
+	if !p.grows(key) {
+		return false, nil
+	}
+	if p.total >= p.cfg.Max {
+		evicted = p.evict(key)
+	}
+	if p.total >= p.cfg.Max {
+		return false, nil
+	}
+	p.total++
+	p.bound[key]++
+	p.busy++
+	p.start++
+	return true, evicted
 }
 
 // evict takes out the idle guest that another key can spare: of a key that has none, nobody but the longest idle; else
@@ -346,8 +403,8 @@ func (p *Pool) keep(g *guest) bool {
 	now := time.Now()
 	p.freed[g.key] = now
 	if queue := p.waiting[g.key]; len(queue) > 0 {
-		queue[0] <- g
-		p.drop(g.key, 0)
+		queue[0].guest <- g
+		p.drop(g.key, queue[0])
 		return true
 	}
 	p.idle = append(p.idle, idleGuest{g, now})
@@ -376,8 +433,7 @@ func (p *Pool) wake(key Key) {
 		}
 	}
 	if queue := p.waiting[key]; len(queue) > 0 {
-		queue[0] <- nil
-		p.drop(key, 0)
+		queue[0].tell()
 	}
 }
 

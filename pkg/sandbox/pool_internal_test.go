@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -314,5 +315,82 @@ func TestTwoKeysDoNotTakeFromEachOtherInTurn(t *testing.T) {
 	}
 	if len(started) > 6 { // the first key has all four until the second takes its half
 		t.Errorf("%d guests were started for two keys and four places", len(started))
+	}
+}
+
+// Waiters look for a place every now and then, and must not lose their turn by it.
+func TestWhoWaitsLongestIsServedFirst(t *testing.T) {
+	t.Parallel()
+	pool := fakePool(t, "takes its time", Config{Max: 1, GrowAfter: 5 * time.Millisecond}) // 200 ms a run
+	var mu sync.Mutex
+	var served []int
+	var all sync.WaitGroup
+	for n := range 5 {
+		all.Go(func() {
+			job := jobA
+			job.Begin = func(context.Context) error {
+				mu.Lock()
+				defer mu.Unlock()
+				served = append(served, n)
+				return nil
+			}
+			if _, err := pool.Do(t.Context(), job); err != nil {
+				t.Error(err)
+			}
+		})
+		for pool.waitingNow()+pool.busyNow() <= n { // until it stands in the queue
+			<-time.After(time.Millisecond)
+		}
+	}
+	all.Wait()
+	if !slices.IsSorted(served) {
+		t.Errorf("served in the order %v", served)
+	}
+}
+
+func (p *Pool) waitingNow() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, queue := range p.waiting {
+		n += len(queue)
+	}
+	return n
+}
+
+func TestAGuestThatDiesBeforeItsRunBeginsIsReplaced(t *testing.T) {
+	t.Parallel()
+	pool := fakePool(t, "well", Config{})
+	mustDo(t, pool, jobA)
+	first := idleOf(t, pool, jobA)
+	job, begun := jobA, 0
+	job.Begin = func(context.Context) error {
+		begun++
+		first.proc.kill()
+		return nil
+	}
+	if reply, err := pool.Do(t.Context(), job); err != nil || reply.Died != "" || reply.Exports == nil {
+		t.Errorf("%+v, %v", reply, err)
+	}
+	if begun != 1 {
+		t.Errorf("it began %d times", begun)
+	}
+}
+
+func TestAJobThatIsCanceledBeforeItBeginsDoesNotRun(t *testing.T) {
+	t.Parallel()
+	pool := fakePool(t, "well", Config{})
+	mustDo(t, pool, jobA)
+	guest := idleOf(t, pool, jobA)
+	ctx, cancel := context.WithCancel(t.Context())
+	job := jobA
+	job.Begin = func(context.Context) error {
+		cancel()
+		return nil
+	}
+	if _, err := pool.Do(ctx, job); !fault.Is(err, fault.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if guest.runs != 1 {
+		t.Errorf("the guest had %d runs", guest.runs)
 	}
 }

@@ -109,8 +109,10 @@ func (p *Pool) shut() []*guest {
 		all = append(all, i.guest)
 	}
 	p.blanks, p.idle = nil, nil
-	for len(p.waiting) > 0 {
-		p.wake(Key{}) // to be refused
+	for _, queue := range p.waiting {
+		for _, w := range queue {
+			w.tell() // to be refused
+		}
 	}
 	p.settle()
 	return all

@@ -39,6 +39,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *bus.Conn) {
 		{"no more is fetched than twice the slots", (*rig).prefetch},
 		{"a worker that leaves settles and gives back", (*rig).drained},
 		{"what no worker has seen lies above the horizon", (*rig).horizon},
+		{"what comes to a worker that stands still counts as seen", (*rig).stoodStill},
 		{"a reconnect makes everything seen, and pulls go on", (*rig).reconnected},
 		{"a pull survives its consumer", (*rig).consumerRemade},
 		{"a project without consumers is not found", (*rig).noConsumers},

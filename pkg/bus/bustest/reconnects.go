@@ -34,6 +34,22 @@ func (r *rig) horizon() {
 	r.settled()
 }
 
+// stoodStill has a worker take nothing in and give no sign of life for a while, as one does that is stopped: what comes to
+// it then may be another's by the time that it is read.
+func (r *rig) stoodStill() {
+	r.t.Helper()
+	s := r.bus.Source(4) // nobody runs it
+	r.must(s.Add(r.t.Context(), r.project))
+	r.none(s, Layout().AckWait*3/4)
+	seq := r.publish(r.event()).Sequence
+	d := r.take(s)
+	if d.Sequence != seq || !d.Seen || d.Deliveries != 1 {
+		r.t.Fatalf("sequence %d, seen %v, deliveries %d", d.Sequence, d.Seen, d.Deliveries)
+	}
+	r.ack(d)
+	r.settled()
+}
+
 func (r *rig) reconnected() {
 	r.t.Helper()
 	publisher := r.another()

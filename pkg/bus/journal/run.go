@@ -35,10 +35,11 @@ type Run struct {
 	stream  string
 	prefix  subject.Prefix
 	user    string
-	timer   uint64 // the sequence of the fired timer that brought the run back
-	last    uint64 // the sequence of this worker's own last record, or of the one it took over from
-	fresh   bool   // no attempt can have been before
-	begun   bool   // a record of this attempt is written
+	timer   uint64         // the sequence of the fired timer that brought the run back
+	last    uint64         // the sequence of this worker's own last record, or of the one it took over from
+	fresh   bool           // no attempt can have been before
+	begun   bool           // a record of this attempt is written
+	doubt   *behalf.Record // the last one, where nobody told whether it was
 }
 
 // Standing is what Open found.
@@ -56,7 +57,7 @@ const (
 	Elsewhere
 	// Lost: too many attempts ended without a record.
 	Lost
-	// Taken: another attempt claimed the run a moment ago, and is taken to be alive. Leave it alone; it comes again where
+	// Taken: another attempt left a record a moment ago, and is taken to be alive. Leave it alone; it comes again where
 	// that one is not.
 	Taken
 )
@@ -71,8 +72,8 @@ type Opening struct {
 	Seen bool
 	// Deliveries is how often the event was handed to a worker, this time included. Zero counts as one.
 	Deliveries uint64
-	// Lease is how long an attempt that has claimed the run keeps the others out, by the server's clock and ours. Zero
-	// keeps nobody out.
+	// Lease is how long an attempt that has claimed the run, or done a step of it, keeps the others out, by the server's
+	// clock and ours. Zero keeps nobody out.
 	Lease time.Duration
 	// Resume is the run's own state where a timer brings it back, and Token the wait record that it ends.
 	Resume *Suspended
@@ -85,7 +86,8 @@ type Opening struct {
 // Open finds out what there is to do of a run. What was not seen before runs at once, with no read and no claim; for
 // everything else the journal is read, and Begin claims the run before anything of it happens.
 //
-// An event that was delivered more often than attempts are allowed is claimed here: it may be what its workers die of.
+// An event that was delivered ten times as often as attempts are allowed is claimed here: it may be what its workers die
+// of. Deliveries alone are no attempts: who has no slot for an event gives it back.
 //
 // Errors: Conflict, when another attempt took it in the same moment; Unavailable; Invalid, for ids of no shape.
 func (j *Journal) Open(ctx context.Context, o Opening) (*Run, error) {
@@ -96,7 +98,7 @@ func (j *Journal) Open(ctx context.Context, o Opening) (*Run, error) {
 	if err := r.look(ctx, o); err != nil {
 		return nil, err
 	}
-	if r.Standing == Ready && o.Deliveries > uint64(j.cfg.MaxAttempts) { //nolint:gosec // G115: a small positive number
+	if r.Standing == Ready && o.Deliveries > 10*uint64(j.cfg.MaxAttempts) { //nolint:gosec // G115: a small positive number
 		return r, r.Begin(ctx)
 	}
 	return r, nil
@@ -161,9 +163,15 @@ func (r *Run) standing(o Opening, last entry) {
 		r.Standing = Elsewhere // a second timer of the same wait
 	case rec.Wait != nil && (o.Resume == nil || last.seq != o.Token):
 		r.Standing, r.Wait = Waiting, *rec.Wait
-	case rec.Kind == behalf.RecordBegin && time.Since(last.at).Abs() < o.Lease: // a clock that is far off keeps nobody out
+	case r.leased(o, last):
 		r.Standing = Taken
 	}
+}
+
+// leased says that the attempt of the last record is taken to be alive. A clock that is far off keeps nobody out.
+func (r *Run) leased(o Opening, last entry) bool {
+	kind := last.record.Kind
+	return (kind == behalf.RecordBegin || kind == behalf.RecordStep) && time.Since(last.at).Abs() < o.Lease
 }
 
 // resume reads what is done.
@@ -296,12 +304,35 @@ func (r *Run) write(ctx context.Context, rec behalf.Record) error {
 	if err != nil {
 		return err
 	}
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
 	start := time.Now()
 	seq, err := r.journal.append(ctx, r.stream, r.prefix, r.prefix.Record(rec.Kind, rec.State(), r.user), data, fence{after: r.last, mine: rec})
+	if fault.Is(err, fault.Unavailable) {
+		r.doubt = &rec
+	}
 	if err != nil {
 		return err
 	}
 	r.journal.metrics.writes.Observe(time.Since(start).Seconds())
 	r.last, r.begun = seq, true
+	return nil
+}
+
+// settle finds out whether the last record was written, where nobody told: else the run would be fenced by itself.
+func (r *Run) settle(ctx context.Context) error {
+	if r.doubt == nil {
+		return nil
+	}
+	last, err := r.journal.last(ctx, r.stream, r.prefix.Filter())
+	switch {
+	case fault.Is(err, fault.NotFound): // and so it was not
+	case err != nil:
+		return err
+	case last.isMine(*r.doubt):
+		r.last, r.begun = last.seq, true
+	}
+	r.doubt = nil
 	return nil
 }

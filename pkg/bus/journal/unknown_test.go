@@ -155,6 +155,30 @@ func TestWriteIsTakenOver(t *testing.T) {
 	}
 }
 
+// TestAClaimThatNobodyAcknowledgedFencesNobody loses the acknowledgement of a claim for longer than its caller waits: the
+// next record finds it again, instead of being fenced by it.
+func TestAClaimThatNobodyAcknowledgedFencesNobody(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	run := open(t, d.behind, journal.Opening{Event: bustest.Event(), EventSeq: 1, Worker: "A"})
+	d.proxy.Set(bustest.DropAnswers)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := run.Begin(ctx); !fault.Is(err, fault.Unavailable) {
+		t.Fatalf("the error is %v", err)
+	}
+	if n := d.kept(t); n != 1 {
+		t.Fatalf("%d records", n)
+	}
+	d.proxy.Cut(bustest.Pass)
+	d.eventually(t, "the record is written", func() bool {
+		return run.Record(t.Context(), behalf.StepRecord{Path: "one", At: time.Now()}) == nil
+	})
+	if !run.Begun() || d.kept(t) != 2 {
+		t.Fatalf("begun %v, %d records", run.Begun(), d.kept(t))
+	}
+}
+
 // TestWriteWithoutAServer ends with its caller's patience, and says that the journal is away.
 func TestWriteWithoutAServer(t *testing.T) {
 	t.Parallel()
