@@ -81,7 +81,8 @@ const (
 	kindJSON
 	kindForm
 	kindMultipart
-	kindBytes // text, by its own word in a charset that we do not read
+	kindUpload // handed on untouched, by its URL
+	kindBytes  // text, by its own word in a charset that we do not read
 )
 
 func contentOf(h http.Header) (content, error) {
@@ -146,16 +147,17 @@ func readable(charset string) bool {
 // appendBody appends the members of the event that come from the body, each with a comma before it. No body adds none.
 //
 // A JSON string cannot hold what is no UTF-8. Then base64 stands in its place, and a member beside it says so.
-func appendBody(dst, body []byte, c content, raw bool) ([]byte, error) {
+func (c *call) appendBody(dst, body []byte, content content) ([]byte, error) {
 	if len(body) == 0 {
 		return dst, nil
 	}
-	text := c.kind != kindBytes && utf8.Valid(body)
-	if !text && c.kind != kindMultipart {
+	raw := c.endpoint.Trigger.RawBody && content.kind != kindUpload
+	text := content.kind != kindBytes && utf8.Valid(body)
+	if !text && content.kind != kindMultipart && content.kind != kindUpload {
 		dst = appendBytes(dst, "body", body)
 	} else {
 		var err error
-		if dst, err = appendValue(append(dst, `,"body":`...), body, c); err != nil {
+		if dst, err = c.appendValue(append(dst, `,"body":`...), body, content); err != nil {
 			return nil, err
 		}
 	}
@@ -177,12 +179,14 @@ func appendBytes(dst []byte, member string, body []byte) []byte {
 
 // appendValue appends the body as a value: forms as an object, JSON as it is, everything else, and JSON that is none,
 // as a string.
-func appendValue(dst, body []byte, c content) ([]byte, error) {
-	switch c.kind {
+func (c *call) appendValue(dst, body []byte, content content) ([]byte, error) {
+	switch content.kind {
 	case kindForm:
 		return appendForm(dst, body)
 	case kindMultipart:
-		return appendMultipart(dst, body, c.boundary)
+		return c.appendMultipart(dst, body, content.boundary)
+	case kindUpload:
+		return c.appendUpload(dst, body)
 	case kindJSON:
 		return appendJSON(dst, body)
 	case kindText, kindBytes:

@@ -47,13 +47,15 @@ type Journal interface {
 	Result(ctx context.Context, project behalf.ProjectID, workflow behalf.WorkflowID, run behalf.RunID) (behalf.Run, error)
 }
 
-// Env is what an ingress needs of one environment. All but Ready are required.
+// Env is what an ingress needs of one environment. All but Files and Ready are required.
 type Env struct {
 	Bus       Bus
 	Endpoints Endpoints
 	Users     Users
 	Verifier  Verifier
 	Journal   Journal
+	// Files keeps files and bodies that are handed on by their URL. Nil refuses them.
+	Files Files
 	// Ready closes when the copies of definitions are filled. Nil means they are.
 	Ready <-chan struct{}
 }

@@ -79,7 +79,7 @@ func (c *call) appendTrigger(dst []byte, content content, body []byte) ([]byte, 
 	dst = appendString(dst, scheme(proxies.Secure(r))+r.Host+r.URL.EscapedPath())
 	dst = append(dst, `,"headers":`...)
 	dst = appendHeaders(dst, r.Header, r.Host)
-	dst, err := appendBody(dst, body, content, c.endpoint.Trigger.RawBody)
+	dst, err := c.appendBody(dst, body, content)
 	return append(dst, '}'), err
 }
 

@@ -34,8 +34,10 @@ func appendForm(dst, body []byte) ([]byte, error) {
 	return appendParameters(dst, fields), nil
 }
 
-// appendMultipart appends a multipart form as an object: a field as a string, several of one name as an array.
-func appendMultipart(dst, body []byte, boundary string) ([]byte, error) {
+// appendMultipart appends a multipart form as an object: a field as a string, a file as what tells where it is, several of
+// one name as an array.
+func (c *call) appendMultipart(dst, body []byte, boundary string) ([]byte, error) {
+	c.attachTo(body, boundary)
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	var fields []parameter
 	for {
@@ -48,7 +50,17 @@ func appendMultipart(dst, body []byte, boundary string) ([]byte, error) {
 		case len(fields) == maxFields:
 			return nil, tooManyFields()
 		}
-		field, err := readPart(part)
+		disposition, err := readDisposition(part)
+		if err != nil {
+			return nil, err
+		}
+		field := parameter{key: disposition["name"]}
+		if filename := disposition["filename"]; filename == "" {
+			field.value, err = readField(part)
+		} else {
+			field.json = true
+			field.value, err = c.attach(part, attachment{filename: basename(filename), part: len(fields)})
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -62,33 +74,36 @@ func ended(body []byte, boundary string) bool {
 	return bytes.HasPrefix(body, end) || bytes.Contains(body, append([]byte("\n"), end...))
 }
 
-func readPart(part *multipart.Part) (parameter, error) {
+// readDisposition reads what a part says of itself.
+func readDisposition(part *multipart.Part) (map[string]string, error) {
 	size := 0
 	for name, values := range part.Header {
 		for _, value := range values {
 			size += len(name) + len(value)
 		}
 	}
-	disposition, known, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
-	name, named := known["name"]
+	kind, disposition, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+	name, named := disposition["name"]
 	switch {
 	case size > maxPartHeaders:
-		return parameter{}, behalf.FailRequestInvalid(fmt.Sprintf("The headers of a part may have %d bytes", maxPartHeaders))
-	case err != nil || disposition != "form-data" || !named || !utf8.ValidString(name):
-		return parameter{}, behalf.FailRequestInvalid("Each part of a form must have Content-Disposition: form-data, with its name in UTF-8")
+		return nil, behalf.FailRequestInvalid(fmt.Sprintf("The headers of a part may have %d bytes", maxPartHeaders))
+	case err != nil || kind != "form-data" || !named || !utf8.ValidString(name):
+		return nil, behalf.FailRequestInvalid("Each part of a form must have Content-Disposition: form-data, with its name in UTF-8")
 	case len(name) > maxFieldName:
-		return parameter{}, longFieldName()
-	case known["filename"] != "":
-		return parameter{}, behalf.FailRequestInvalid("Files come in the next release; send the form without them")
+		return nil, longFieldName()
 	}
+	return disposition, nil
+}
+
+func readField(part io.Reader) (string, error) {
 	value, err := io.ReadAll(part)
 	switch {
 	case err != nil:
-		return parameter{}, brokenForm()
+		return "", brokenForm()
 	case !utf8.Valid(value):
-		return parameter{}, behalf.FailRequestInvalid("A field of a form must be UTF-8; send other bytes as a file")
+		return "", behalf.FailRequestInvalid("A field of a form must be UTF-8; send other bytes as a file")
 	}
-	return parameter{name, string(value)}, nil
+	return string(value), nil
 }
 
 func brokenForm() error {

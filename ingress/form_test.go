@@ -128,26 +128,28 @@ func TestRefusedForms(t *testing.T) {
 	}
 }
 
-// FuzzForms sends what strangers may write as a form, and wants it refused, or an object of strings.
+// FuzzForms sends what strangers may write as a form, and wants it refused with nothing kept, or an object of
+// strings and files, each of them kept.
 func FuzzForms(f *testing.F) {
 	f.Add("a=1&b=%zz&a", "x", false)
 	f.Add(field("a", "1")+field("a", "\xff")+endOfForm, "x", true)
 	f.Add("--x\nContent-Disposition: form-data; name*=utf-8''%e2%82%ac\n\n1\n--x--", "x", true)
 	f.Add(part("Content-Disposition: form-data; name=a\nContent-Transfer-Encoding: quoted-printable", "=3D=\r\n")+endOfForm, "x", true)
+	f.Add(file("f", "filename=a", "text/plain", "1")+field("f", "2")+file("g", "filename*=utf-8''%00", "", "\x00")+endOfForm, "x", true)
 	f.Fuzz(func(t *testing.T, body, boundary string, parts bool) {
 		contentType := "application/x-www-form-urlencoded"
 		if parts {
 			contentType = fmt.Sprintf("multipart/form-data; boundary=%q", boundary)
 		}
-		w := newWorld(behalf.AuthNone, behalf.RespondImmediate)
+		w := filing(behalf.AuthNone, behalf.RespondImmediate)
 		w.endpoint.Trigger.RawBody = true
 		r := request(http.MethodPost, "", "", body)
 		r.Header = http.Header{"Content-Type": {contentType}}
 		res := w.send(r)
 		events := w.bus.stored()
 		if res.status != 200 {
-			if res.status >= 500 || len(events) > 0 {
-				t.Fatalf("answered %d with %d events", res.status, len(events))
+			if res.status >= 500 || len(events)+w.files.puts > 0 {
+				t.Fatalf("answered %d with %d events and %d files", res.status, len(events), w.files.puts)
 			}
 			return
 		}
@@ -163,21 +165,37 @@ func FuzzForms(f *testing.F) {
 			t.Errorf("raw body %q, sent %q", got.Raw, body)
 		}
 		if fields, ok := got.Body.(map[string]any); ok {
-			checkFields(t, fields)
+			if files := checkFields(t, fields); files != w.files.count() {
+				t.Errorf("%d files in the event, %d kept", files, w.files.count())
+			}
 		} else if body != "" && (parts || utf8.ValidString(body)) {
 			t.Errorf("body %v", got.Body)
 		}
 	})
 }
 
-func checkFields(t *testing.T, fields map[string]any) {
+// checkFields counts the files.
+func checkFields(t *testing.T, fields map[string]any) (files int) {
 	t.Helper()
 	for name, value := range fields {
 		list, many := value.([]any)
-		if _, one := value.(string); !one && (!many || len(list) < 2) {
+		if !many {
+			list = []any{value}
+		}
+		if many && len(list) < 2 {
 			t.Errorf("%q is %v", name, value)
 		}
+		for _, one := range list {
+			object, file := one.(map[string]any)
+			if _, text := one.(string); !text && (!file || len(object) != 3 || object["url"] == "" || object["filename"] == "") {
+				t.Errorf("%q is %v", name, one)
+			}
+			if file {
+				files++
+			}
+		}
 	}
+	return files
 }
 
 // FuzzFormsRoundTrip writes a form as a client does and wants its values back.

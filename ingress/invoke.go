@@ -24,6 +24,8 @@ type call struct {
 	started time.Time
 	client  behalf.ClientID
 	scratch *scratch
+	// attached are the files of the request. Nil where it has none.
+	attached *attachments
 	// token reads the result later, where the caller has no OAuth.
 	token string
 	// run is set when publishing begins and cleared when it was refused for certain: while it is set, something may
@@ -47,11 +49,9 @@ func (s *Server) invoke(ctx context.Context, c *call) error {
 	if err := c.authenticate(ctx); err != nil {
 		return err
 	}
-	event, err := c.read()
+	event, err := c.take(ctx)
 	if err != nil {
-		return err
-	}
-	if err := c.checkUser(ctx, event); err != nil {
+		c.dropFiles(ctx)
 		return err
 	}
 	if event.Origin.Waits {
@@ -60,38 +60,92 @@ func (s *Server) invoke(ctx context.Context, c *call) error {
 	return c.hand(ctx, event)
 }
 
-// read turns the request into its event.
-func (c *call) read() (behalf.Event, error) {
+// take turns the request into its event, and keeps what does not go into it: after everything that can still refuse the
+// request, but for the publishing itself.
+func (c *call) take(ctx context.Context) (behalf.Event, error) {
+	content, err := c.content()
+	if err != nil {
+		return behalf.Event{}, err
+	}
+	if c.mayBeLarge(content) {
+		select {
+		case c.server.large <- struct{}{}:
+			defer func() { <-c.server.large }()
+			defer c.forgetBody() // before somebody else takes the place
+		default:
+			return behalf.Event{}, refusedFor(c.server.metrics, "large_bodies", behalf.FailUnavailable())
+		}
+	}
+	body, err := c.readBody(content)
+	if err != nil {
+		return behalf.Event{}, err
+	}
+	event, err := c.newEvent(content, body)
+	if err != nil {
+		return behalf.Event{}, err
+	}
+	if err := c.checkUser(ctx, event); err != nil {
+		return behalf.Event{}, err
+	}
+	if c.attached == nil {
+		return event, nil
+	}
+	return event, c.attached.keep(ctx, c.env.Files)
+}
+
+// content reads from the headers how the body becomes event.body.
+func (c *call) content() (content, error) {
 	if _, keyed := c.r.Header["Idempotency-Key"]; keyed {
-		return behalf.Event{}, behalf.FailRequestInvalid("Idempotency-Key comes in the next release; send the request without it")
+		return content{}, behalf.FailRequestInvalid("Idempotency-Key comes in the next release; send the request without it")
 	}
 	wishes, err := wishesOf(c.r)
 	if err == nil {
-		err = wishes.refused()
+		err = wishes.refused(c.env.Files)
 	}
-	if err != nil {
-		return behalf.Event{}, err
+	switch {
+	case err != nil:
+		return content{}, err
+	case wishes.uploadBody:
+		return content{kind: kindUpload}, nil
 	}
-	content, err := contentOf(c.r.Header)
-	if err != nil {
-		return behalf.Event{}, err
+	return contentOf(c.r.Header)
+}
+
+// limit is how many bytes the body may have: more where it does not go into the event.
+func (c *call) limit(content content) int64 {
+	if c.env.Files != nil && (content.kind == kindMultipart || content.kind == kindUpload) {
+		return int64(c.server.cfg.MaxBody)
 	}
-	body, err := c.readBody(content.coding)
-	if err != nil {
-		return behalf.Event{}, err
-	}
-	return c.newEvent(content, body)
+	return int64(c.server.cfg.MaxEvent)
+}
+
+// mayBeLarge says whether the body may turn out larger than an event. One that is too large for everything is refused
+// before it takes a place.
+func (c *call) mayBeLarge(content content) bool {
+	small, limit, said := int64(c.server.cfg.MaxEvent), c.limit(content), c.r.ContentLength
+	return limit > small && said != 0 && said <= limit && (said < 0 || said > small || content.coding != codingNone)
 }
 
 // readBody reads the body as it was before anybody compressed it. It lives as long as the call does.
-func (c *call) readBody(coding coding) ([]byte, error) {
-	limit, s := int64(c.server.cfg.MaxEvent), c.scratch
+func (c *call) readBody(content content) ([]byte, error) {
+	limit, s := c.limit(content), c.scratch
+	if said := c.r.ContentLength; said > int64(cap(s.body)) && said <= limit && said > keepScratch {
+		s.body = make([]byte, 0, said+1) // the last byte finds the end
+	}
 	var err error
-	if s.body, err = readBody(c.w, c.r, limit, s.body); err != nil || coding == codingNone || len(s.body) == 0 {
+	if s.body, err = readBody(c.w, c.r, limit, s.body); err != nil || content.coding == codingNone || len(s.body) == 0 {
 		return s.body, err
 	}
-	s.plain, err = coding.decode(s.body, limit, s.plain)
+	s.plain, err = content.coding.decode(s.body, limit, s.plain)
 	return s.plain, err
+}
+
+// forgetBody lets go of a large body while the call goes on: its caller may wait for long.
+func (c *call) forgetBody() {
+	c.scratch.body, c.scratch.plain = nil, nil
+	if c.attached != nil {
+		c.attached.body = nil
+	}
 }
 
 // hand publishes for a caller who does not wait for the run.
@@ -154,6 +208,7 @@ func (c *call) publish(ctx context.Context, e behalf.Event, reply string) (unkno
 	case publishRefused:
 	}
 	c.run = ""
+	c.dropFiles(ctx)
 	return false, c.refusal(err)
 }
 

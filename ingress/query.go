@@ -7,7 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-type parameter struct{ key, value string }
+type parameter struct {
+	key, value string
+	// json says that the value is JSON, and not a text.
+	json bool
+}
 
 // appendQuery appends a query string as a JSON object: one value as a string, a repeated key as an array of strings in
 // the order they came. What is no valid escape of UTF-8 stays as it was written, so nothing is dropped.
@@ -39,13 +43,20 @@ func appendParameters(dst []byte, parameters []parameter) []byte {
 
 func appendValues(dst []byte, same []parameter) []byte {
 	if len(same) == 1 {
-		return appendString(dst, same[0].value)
+		return same[0].append(dst)
 	}
 	for i, p := range same {
 		dst = append(dst, "[,"[min(i, 1)])
-		dst = appendString(dst, p.value)
+		dst = p.append(dst)
 	}
 	return append(dst, ']')
+}
+
+func (p parameter) append(dst []byte) []byte {
+	if p.json {
+		return append(dst, p.value...)
+	}
+	return appendString(dst, p.value)
 }
 
 func parseQuery(raw string) []parameter {
@@ -55,7 +66,7 @@ func parseQuery(raw string) []parameter {
 			continue
 		}
 		key, value, _ := strings.Cut(pair, "=")
-		parameters = append(parameters, parameter{unescaped(key), unescaped(value)})
+		parameters = append(parameters, parameter{key: unescaped(key), value: unescaped(value)})
 	}
 	return parameters
 }

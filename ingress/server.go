@@ -31,6 +31,10 @@ type Config struct {
 	//
 	// Defaults to none: then a Location is relative.
 	APIURL string
+	// URL is the public base of the ingress, by which steps read files.
+	//
+	// Defaults to none: then the URL of a file is relative.
+	URL string
 	// DefaultEnvironment is that of a request which names none.
 	//
 	// Defaults to production.
@@ -47,6 +51,14 @@ type Config struct {
 	//
 	// Defaults to 256 KiB.
 	MaxEvent int
+	// MaxBody is how many bytes a body may have that does not go into the event, as it came and unpacked.
+	//
+	// Defaults to 10 MiB.
+	MaxBody int
+	// MaxLarge is how many bodies larger than MaxEvent may be in memory at once. Above it they are told to come again.
+	//
+	// Defaults to 16.
+	MaxLarge int
 	// Proxies are believed about the address and scheme of a caller.
 	//
 	// Defaults to nobody.
@@ -57,11 +69,14 @@ const maxWait = 55 * time.Second
 
 func (c Config) withDefaults() Config {
 	c.APIURL = strings.TrimRight(c.APIURL, "/")
+	c.URL = strings.TrimRight(c.URL, "/")
 	c.WorkflowDomain = strings.Trim(c.WorkflowDomain, ".")
 	c.DefaultEnvironment = cmp.Or(c.DefaultEnvironment, behalf.Production)
 	c.Wait = min(cmp.Or(c.Wait, 30*time.Second), maxWait)
 	c.PublishTimeout = cmp.Or(c.PublishTimeout, 5*time.Second)
 	c.MaxEvent = cmp.Or(c.MaxEvent, 256<<10)
+	c.MaxBody = cmp.Or(c.MaxBody, 10<<20)
+	c.MaxLarge = cmp.Or(c.MaxLarge, 16)
 	return c
 }
 
@@ -73,6 +88,7 @@ type Server struct {
 	metrics  *metrics
 	cors     cors
 	scratch  scratches
+	large    chan struct{} // one for each large body in memory
 	draining atomic.Bool
 	healthz  http.Handler
 	readyz   http.Handler
@@ -86,6 +102,7 @@ func New(cfg Config, envs map[behalf.Environment]Env, log zerolog.Logger, reg pr
 		cfg: cfg.withDefaults(), envs: make(map[behalf.Environment]*environment, len(envs)),
 		log: log.With().Str("component", "ingress").Logger(), metrics: newMetrics(reg), cors: newCORS(), now: time.Now,
 	}
+	s.large = make(chan struct{}, s.cfg.MaxLarge)
 	s.healthz, s.readyz = web.Healthz(), web.Readyz(s.Lacking)
 	for name, env := range envs {
 		s.envs[name] = newEnvironment(name, env, s.metrics)
@@ -134,7 +151,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.account(c)
 	defer c.recovered()
 	s.cors.set(w.Header(), r)
-	if c.preflight() {
+	if c.preflight() || c.file(r.Context()) {
 		return
 	}
 	if err := s.invoke(r.Context(), c); err != nil {

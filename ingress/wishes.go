@@ -69,14 +69,14 @@ func (w *wishes) add(name, value string) error {
 }
 
 // refused names what is asked for and cannot be had yet: to go on without it would keep, or run, what must not be.
-func (w wishes) refused() error {
+func (w wishes) refused(files Files) error {
 	var name string
 	switch {
 	case w.noStore:
 		name = headerNoStore
 	case w.noTrigger:
 		name = headerNoTrigger
-	case w.uploadBody:
+	case w.uploadBody && files == nil:
 		name = headerUploadBody
 	default:
 		return nil

@@ -128,6 +128,63 @@ func (u users) AccountsFromLeader(ctx context.Context, p behalf.ProjectID, id be
 	return u.Accounts(ctx, p, id)
 }
 
+// files keeps files in memory. A put that fails leaves a part, as a store may.
+type files struct {
+	// put, where it is set, is asked before a file is kept.
+	put func(kept int) error
+	get error
+
+	mu      sync.Mutex
+	puts    int
+	content map[string]string
+	about   map[string]map[string]string
+}
+
+func newFiles() *files {
+	return &files{content: map[string]string{}, about: map[string]map[string]string{}}
+}
+
+func (f *files) PutFile(_ context.Context, name string, about map[string]string, content io.Reader) error {
+	data, err := io.ReadAll(content)
+	if err != nil {
+		return err
+	}
+	if f.put != nil {
+		err = f.put(f.count())
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.puts++
+	f.content[name], f.about[name] = string(data), about
+	return err
+}
+
+func (f *files) File(_ context.Context, name string) (map[string]string, io.ReadCloser, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	content, ok := f.content[name]
+	if f.get != nil {
+		return nil, nil, f.get
+	}
+	if !ok {
+		return nil, nil, fault.New(fault.NotFound, "files", "no such file")
+	}
+	return f.about[name], io.NopCloser(strings.NewReader(content)), nil
+}
+
+func (f *files) DropFile(_ context.Context, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.content, name)
+	return nil
+}
+
+func (f *files) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.content)
+}
+
 // world is an ingress with everything around it, of which a test changes what it is about.
 type world struct {
 	bus      *bus
@@ -135,6 +192,7 @@ type world struct {
 	users    users
 	verify   verifier
 	journal  journal
+	files    *files // none where nil
 	find     endpoints
 	config   ingress.Config
 	registry prometheus.Registerer
@@ -202,6 +260,9 @@ func (w *world) serverOn(b ingress.Bus) *ingress.Server {
 	env := ingress.Env{
 		Bus: b, Users: w.users, Verifier: w.verify, Journal: w.journal,
 		Endpoints: endpoints(func(id behalf.EndpointID) (behalf.Endpoint, error) { return w.find(id) }),
+	}
+	if w.files != nil {
+		env.Files = w.files
 	}
 	return ingress.New(w.config, map[behalf.Environment]ingress.Env{behalf.Production: env, behalf.Development: env}, zerolog.Nop(), w.registry)
 }
