@@ -187,13 +187,12 @@ func first(steps []behalf.StepRecord) *behalf.Response {
 
 // steps is the object that a step reads as `steps`: the trigger, and the exports of the steps before it.
 func (a *attempt) steps() json.RawMessage {
-	event := a.run.Event
-	size := len(event.Trigger) + 1024
+	size := len(a.trigger) + 1024
 	for _, x := range a.exports {
 		size += len(x) + 80
 	}
 	doc := append(make([]byte, 0, size), `{"trigger":{"event":`...)
-	doc = append(doc, event.Trigger...)
+	doc = append(doc, a.trigger...)
 	doc = append(doc, `,"context":`...)
 	doc = append(doc, a.context()...)
 	doc = append(doc, '}')

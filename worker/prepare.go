@@ -42,6 +42,9 @@ func (w *Worker) load(ctx context.Context, a *attempt) error {
 	case version.Workflow != e.Workflow || version.Project != e.Project:
 		return fault.New(fault.Forbidden, "worker.load", "the version is of another workflow")
 	}
+	if err := w.claimCheck(ctx, a); err != nil {
+		return err
+	}
 	a.version, a.code = version, make(map[behalf.StepName]string, len(version.Steps))
 	for _, s := range version.Steps[min(len(a.run.Steps), len(version.Steps)):] {
 		if s.Source == nil {
@@ -54,6 +57,18 @@ func (w *Worker) load(ctx context.Context, a *attempt) error {
 		a.code[s.Name] = string(text)
 	}
 	return nil
+}
+
+// claimCheck fetches a trigger that was too large for its event.
+func (w *Worker) claimCheck(ctx context.Context, a *attempt) error {
+	e := a.run.Event
+	a.trigger = e.Trigger
+	if e.TriggerRef == nil {
+		return nil
+	}
+	trigger, err := w.deps.Store.Object(ctx, *e.TriggerRef)
+	a.trigger = trigger
+	return err
 }
 
 // unloadable marks what will not be there later either: it is gone, or is not what was stored.

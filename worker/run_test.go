@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -387,5 +388,30 @@ func TestUsersNeverMeet(t *testing.T) {
 	callers.Wait()
 	if global == "" || most < 2 {
 		t.Errorf("at most %d runs were interleaved", most)
+	}
+}
+
+func TestATriggerThatWasTooLargeForItsEventIsFetched(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	large := `{"method":"POST","body":"` + strings.Repeat("x", 300<<10) + `"}`
+	ref, err := w.store.PutObject(t.Context(), bustest.Project, []byte(large))
+	w.must(err)
+	seen := make(chan string, 1)
+	w.runner = func(ctx context.Context, c step.Call) (behalf.Outcome, error) {
+		seen <- string(c.Steps)
+		return ok(ctx, c)
+	}
+	w.start(worker.Config{})
+	e := eventOf("")
+	e.Trigger, e.TriggerRef = nil, &ref
+	if r := w.call(e); r.State != behalf.StateOK {
+		t.Fatalf("the answer is %+v", r)
+	}
+	if got := <-seen; !strings.HasPrefix(got, `{"trigger":{"event":`+large+`,"context":`) {
+		t.Errorf("the step is given %.200s", got)
+	}
+	if event := string(w.records(e.Run)[0].Finish.Event); len(event) > 2<<10 || !strings.Contains(event, string(ref.Object)) {
+		t.Errorf("the record keeps %.300s", event)
 	}
 }

@@ -239,6 +239,7 @@ type attempt struct {
 	delivery *bus.Delivery
 	run      *journal.Run
 	version  behalf.Version
+	trigger  json.RawMessage
 	code     map[behalf.StepName]string
 	apps     map[behalf.StepName]map[string]step.App
 	redactor secret.Redactor

@@ -21,6 +21,8 @@ type Event struct {
 	Origin      Origin         `json:"origin"`
 	// Trigger is the object that steps read as steps.trigger.event.
 	Trigger json.RawMessage `json:"trigger"`
+	// TriggerRef is where the trigger lies when it is too large for an event. Trigger is null then.
+	TriggerRef *ObjectRef `json:"trigger_ref,omitempty"`
 }
 
 // Origin is where an event came from and who waits for its result.
@@ -59,18 +61,21 @@ func (e Event) AppendJSON(b []byte) []byte {
 		b = append(append(b, `,"user":`...), quoted(string(e.User))...)
 	}
 	b = e.At.AppendFormat(append(b, `,"at":"`...), time.RFC3339Nano)
-	b = append(append(b, `","origin":`...), e.Origin.json()...)
+	b = append(append(b, `","origin":`...), encoded(e.Origin)...)
 	b = append(b, `,"trigger":`...)
 	if len(e.Trigger) == 0 {
 		b = append(b, "null"...)
 	}
 	b = append(b, e.Trigger...)
+	if e.TriggerRef != nil {
+		b = append(append(b, `,"trigger_ref":`...), encoded(e.TriggerRef)...)
+	}
 	return append(b, '}')
 }
 
-func (o Origin) json() []byte {
-	doc, err := json.Marshal(o)
-	if err != nil { // strings and booleans: there is nothing that cannot be encoded
+func encoded(part any) []byte {
+	doc, err := json.Marshal(part)
+	if err != nil { // strings, numbers and booleans: there is nothing that cannot be encoded
 		return []byte(`{}`)
 	}
 	return doc

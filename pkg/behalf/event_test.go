@@ -28,6 +28,7 @@ func FuzzAppendJSON(f *testing.F) {
 		}
 		if waits && user == "" {
 			e.Trigger = nil
+			e.TriggerRef = &behalf.ObjectRef{Object: "obj_1", SHA256: account, Size: int(nanos)}
 		}
 		want, err := json.Marshal(e)
 		if err != nil {
