@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,23 +20,61 @@ const maxDepth = 256
 
 const firstRead = 4 << 10
 
-// readBody reads the whole body into buf, and never more than limit of it.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, buf []byte) ([]byte, error) {
-	switch {
-	case r.Body == nil || r.ContentLength == 0:
-		return buf[:0], nil
-	case r.ContentLength > limit:
-		return buf[:0], behalf.FailBodyTooLarge(limit)
+// readBody reads the body as it was before anybody compressed it. It lives as long as the call does.
+func (c *call) readBody(content content) ([]byte, error) {
+	limit, s := c.limit(content), c.scratch
+	var err error
+	if s.body, err = c.readSent(limit, s.body); err != nil || content.coding == codingNone || len(s.body) == 0 {
+		return s.body, err
 	}
-	body := r.Body
-	if r.ContentLength < 0 { // else net/http gives no more than it was told of
-		body = http.MaxBytesReader(w, body, limit)
+	s.plain, err = c.decode(content.coding, limit)
+	return s.plain, err
+}
+
+// limit is how many bytes the body may have, as it came and unpacked: no more than an event where it must go into one.
+func (c *call) limit(content content) int64 {
+	byURL := c.env.Files != nil && (content.kind == kindMultipart || content.kind == kindUpload)
+	if c.env.Triggers != nil || byURL {
+		return int64(c.server.cfg.MaxBody)
+	}
+	return int64(c.server.cfg.MaxEvent)
+}
+
+// readSent reads the whole body as it came into buf, and never more than limit of it.
+func (c *call) readSent(limit int64, buf []byte) ([]byte, error) {
+	body, said := c.r.Body, c.r.ContentLength
+	switch {
+	case body == nil || said == 0:
+		return buf[:0], nil
+	case said > limit:
+		return buf[:0], behalf.FailBodyTooLarge(limit)
+	case said > int64(c.server.cfg.MaxEvent):
+		c.place = c.server.newPlace()
+		if err := c.place.enter(); err != nil {
+			return buf[:0], err
+		}
+		buf = make([]byte, 0, said+1) // the last byte finds the end
+	case said < 0: // else net/http gives no more than it was told of
+		c.place = c.server.newPlace()
+		body = c.place.guard(http.MaxBytesReader(c.w, body, limit))
 	}
 	buf, err := readAll(body, buf)
 	if err != nil {
 		return buf, bodyFailure(err, limit)
 	}
 	return buf, nil
+}
+
+// leave lets go of a large body, and then of its place. The call may go on for long: its caller waits.
+func (c *call) leave() {
+	if c.place == nil || !c.place.taken {
+		return
+	}
+	c.scratch.body, c.scratch.plain, c.scratch.trigger = nil, nil, nil
+	if c.attached != nil {
+		c.attached.body = nil
+	}
+	c.place.leave()
 }
 
 // readAll is io.ReadAll into memory that is there already.
@@ -57,6 +96,9 @@ func readAll(r io.Reader, buf []byte) ([]byte, error) {
 }
 
 func bodyFailure(err error, limit int64) *behalf.Failure {
+	if ours := (*behalf.Failure)(nil); errors.As(err, &ours) {
+		return ours
+	}
 	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
 		return behalf.FailBodyTooLarge(limit)
 	}
@@ -163,14 +205,28 @@ func (c *call) appendBody(dst, body []byte, content content) ([]byte, error) {
 	}
 	switch {
 	case raw && text:
-		dst = appendString(append(dst, `,"body_raw":`...), body)
+		return c.appendText(append(dst, `,"body_raw":`...), body)
 	case raw:
 		dst = appendBytes(dst, "body_raw", body)
 	}
 	return dst, nil
 }
 
+// appendText appends a text of strangers as a string. In JSON a control character takes six bytes, so a large text may
+// become larger than anything may be.
+func (c *call) appendText(dst, text []byte) ([]byte, error) {
+	if len(text) > keepScratch {
+		size := quotedSize(text)
+		if len(dst)+size > c.server.maxTrigger() {
+			return nil, behalf.FailBodyTooLarge(int64(c.server.cfg.MaxBody))
+		}
+		dst = slices.Grow(dst, size)
+	}
+	return appendString(dst, text), nil
+}
+
 func appendBytes(dst []byte, member string, body []byte) []byte {
+	dst = slices.Grow(dst, base64.StdEncoding.EncodedLen(len(body))+64)
 	dst = append(append(append(dst, `,"`...), member...), `":"`...)
 	dst = base64.StdEncoding.AppendEncode(dst, body)
 	dst = append(append(append(dst, `","`...), member...), `_encoding":"base64"`...)
@@ -188,19 +244,19 @@ func (c *call) appendValue(dst, body []byte, content content) ([]byte, error) {
 	case kindUpload:
 		return c.appendUpload(dst, body)
 	case kindJSON:
-		return appendJSON(dst, body)
+		return c.appendJSON(dst, body)
 	case kindText, kindBytes:
 	}
-	return appendString(dst, body), nil
+	return c.appendText(dst, body)
 }
 
-func appendJSON(dst, body []byte) ([]byte, error) {
+func (c *call) appendJSON(dst, body []byte) ([]byte, error) {
 	doc := bytes.TrimPrefix(body, []byte("\ufeff"))
 	switch {
 	case tooDeep(doc, maxDepth):
 		return nil, behalf.FailRequestInvalid("The JSON body must not be nested deeper than 256")
 	case !json.Valid(doc):
-		return appendString(dst, body), nil
+		return c.appendText(dst, body)
 	}
 	return append(dst, doc...), nil
 }

@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -39,22 +40,27 @@ func codingOf(h http.Header) (coding, error) {
 	return 0, behalf.FailRequestInvalid("Content-Encoding must be gzip or deflate, and one of them; send the body as it is otherwise")
 }
 
-// decode gives the body as it was before it was compressed, in buf, and never more than limit of it: a few bytes can
-// say that they are gigabytes.
-func (c coding) decode(body []byte, limit int64, buf []byte) ([]byte, error) {
-	packed := bytes.NewReader(body)
-	r, err := c.reader(packed, body)
+// decode unpacks the body that was read, and never more than limit of it: a few bytes can say that they are gigabytes.
+func (c *call) decode(coding coding, limit int64) ([]byte, error) {
+	packed := bytes.NewReader(c.scratch.body)
+	r, err := coding.reader(packed, c.scratch.body)
 	if err != nil {
 		return nil, undecodable()
 	}
-	buf, err = readAll(io.LimitReader(r, limit+1), buf)
+	if c.place == nil {
+		c.place = c.server.newPlace()
+	}
+	plain, err := readAll(io.LimitReader(c.place.guard(io.NopCloser(r)), limit+1), c.scratch.plain)
+	ours := (*behalf.Failure)(nil)
 	switch {
-	case int64(len(buf)) > limit:
+	case errors.As(err, &ours):
+		return nil, ours
+	case int64(len(plain)) > limit:
 		return nil, behalf.FailBodyTooLarge(limit)
 	case err != nil || packed.Len() > 0: // cut, broken, or with something behind its end that nobody would see
 		return nil, undecodable()
 	}
-	return buf, nil
+	return plain, nil
 }
 
 func (c coding) reader(packed *bytes.Reader, body []byte) (io.Reader, error) {

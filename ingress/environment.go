@@ -47,7 +47,16 @@ type Journal interface {
 	Result(ctx context.Context, project behalf.ProjectID, workflow behalf.WorkflowID, run behalf.RunID) (behalf.Run, error)
 }
 
-// Env is what an ingress needs of one environment. All but Files and Ready are required.
+// Triggers keeps triggers that are too large for their event, for as long as the history of their runs.
+type Triggers interface {
+	// PutUnshared keeps a content that nobody else has, of which it must not keep the slice. Errors: Exhausted,
+	// Unavailable.
+	PutUnshared(ctx context.Context, project behalf.ProjectID, content []byte) (behalf.ObjectRef, error)
+	// DropObject forgets one that PutUnshared has kept. Errors: Unavailable.
+	DropObject(ctx context.Context, ref behalf.ObjectRef) error
+}
+
+// Env is what an ingress needs of one environment. All but Files, Triggers and Ready are required.
 type Env struct {
 	Bus       Bus
 	Endpoints Endpoints
@@ -56,6 +65,8 @@ type Env struct {
 	Journal   Journal
 	// Files keeps files and bodies that are handed on by their URL. Nil refuses them.
 	Files Files
+	// Triggers keeps what is too large for an event. Nil refuses that.
+	Triggers Triggers
 	// Ready closes when the copies of definitions are filled. Nil means they are.
 	Ready <-chan struct{}
 }

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -21,8 +22,11 @@ func (c *call) newEvent(content content, body []byte) (behalf.Event, error) {
 		return behalf.Event{}, err
 	}
 	c.scratch.trigger = trigger
-	if limit := c.server.cfg.MaxEvent; len(trigger) > limit {
+	switch limit := c.server.cfg.MaxEvent; {
+	case c.env.Triggers == nil && len(trigger) > limit:
 		return behalf.Event{}, behalf.FailBodyTooLarge(int64(limit))
+	case len(trigger) > c.server.maxTrigger():
+		return behalf.Event{}, behalf.FailBodyTooLarge(int64(c.server.cfg.MaxBody))
 	}
 	user, err := externalUser(c.r.Header)
 	if err != nil {
@@ -38,6 +42,30 @@ func (c *call) newEvent(content content, body []byte) (behalf.Event, error) {
 		Workflow: c.endpoint.Workflow, Version: c.endpoint.Version, Lane: behalf.Shared, User: user, At: c.started,
 		Origin: c.origin(accounts), Trigger: trigger,
 	}, nil
+}
+
+// maxTrigger is the most that a trigger may have: a body of the most that it may have twice, as base64, and more.
+func (s *Server) maxTrigger() int { return 3 * s.cfg.MaxBody }
+
+// roomBeside is what an event has beside its trigger, at most: a request has no more headers.
+const roomBeside = 64 << 10
+
+// oversized says whether an event does not fit where events go.
+func (c *call) oversized(e behalf.Event) bool {
+	limit := c.server.cfg.MaxEvent
+	return c.env.Triggers != nil && len(e.Trigger)+roomBeside > limit && len(e.AppendJSON(nil)) > limit
+}
+
+// park keeps the trigger apart from its event.
+func (c *call) park(ctx context.Context, e behalf.Event) (behalf.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	ref, err := c.env.Triggers.PutUnshared(ctx, e.Project, e.Trigger)
+	if err != nil {
+		return behalf.Event{}, err
+	}
+	c.parked, e.Trigger, e.TriggerRef = &ref, nil, &ref
+	return e, nil
 }
 
 func (c *call) origin(accounts map[behalf.AppSlug]behalf.AccountID) behalf.Origin {

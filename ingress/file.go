@@ -32,8 +32,8 @@ type Files interface {
 
 const (
 	maxFiles = 100
-	// filesTimeout is how long the files of one request may take to be kept.
-	filesTimeout = 15 * time.Second
+	// keepTimeout is how long it may take to keep the files of a request, or its trigger, and to drop them.
+	keepTimeout = 15 * time.Second
 	// fileNameLength is that of 256 bits in base64.
 	fileNameLength = 43
 
@@ -116,7 +116,7 @@ func (a *attachments) add(f attachment) (url string, err error) {
 
 // keep stores them all. After an error they must be dropped.
 func (a *attachments) keep(ctx context.Context, files Files) error {
-	ctx, cancel := context.WithTimeout(ctx, filesTimeout)
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	if a.boundary == "" && len(a.files) > 0 { // the body as a whole
 		return a.keepNext(ctx, files, bytes.NewReader(a.body))
@@ -145,21 +145,26 @@ func (a *attachments) keepNext(ctx context.Context, files Files, content io.Read
 	}, content)
 }
 
-// dropFiles forgets the files of a request of which nothing was accepted. What cannot be dropped now is known to nobody,
-// and goes when its time is over.
-func (c *call) dropFiles(ctx context.Context) {
-	if c.attached == nil || c.attached.kept == 0 {
+// drop forgets what was kept for a request of which nothing was accepted. What cannot be dropped now, nobody can reach.
+func (c *call) drop(ctx context.Context) {
+	if c.attached == nil && c.parked == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), filesTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
 	var failed error
-	for _, f := range c.attached.files[:c.attached.kept] {
-		failed = errors.Join(failed, c.env.Files.DropFile(ctx, f.name))
+	if c.parked != nil {
+		failed = c.env.Triggers.DropObject(ctx, *c.parked)
+		c.parked = nil
 	}
-	c.attached.kept = 0
+	if a := c.attached; a != nil {
+		for _, f := range a.files[:a.kept] {
+			failed = errors.Join(failed, c.env.Files.DropFile(ctx, f.name))
+		}
+		c.attached = nil
+	}
 	if failed != nil {
-		c.server.log.Warn().Err(failed).Msg("files of a refused request stay until their time is over")
+		c.server.log.Warn().Err(failed).Msg("what was kept for a refused request could not be dropped")
 	}
 }
 

@@ -24,6 +24,7 @@ func file(name, filename, contentType, content string) string {
 func filing(auth behalf.TriggerAuth, mode behalf.RespondMode) *world {
 	w := newWorld(auth, mode)
 	w.files, w.config.URL = newFiles(), "https://in.example/"
+	w.triggers = &triggers{kept: map[behalf.ObjectID]string{}}
 	return w
 }
 
@@ -215,41 +216,45 @@ func TestABodyIsHandedOnUntouched(t *testing.T) {
 }
 
 // Of a request that is refused, nothing stays; of one that may be accepted, everything.
-func TestFilesOfARefusedRequestDoNotStay(t *testing.T) {
+func TestWhatARefusedRequestBroughtDoesNotStay(t *testing.T) {
 	t.Parallel()
-	form := file("a", "filename=a", "text/plain", "1") + field("b", "2") + file("c", "filename=c", "text/plain", "3") + endOfForm
-	missing := strings.TrimSuffix(form, endOfForm)
-	fails := func(kind fault.Kind) func(*world) {
+	large := field("b", strings.Repeat("2", 300<<10))
+	form := file("a", "filename=a", "text/plain", "1") + large + file("c", "filename=c", "text/plain", "3") + endOfForm
+	cut := strings.TrimSuffix(form, endOfForm)
+	publishing := func(kind fault.Kind) func(*world) {
 		return func(w *world) { w.bus.publish = fails(fault.New(kind, "bus.Publish", "")) }
 	}
+	type kept struct{ files, triggers int }
 	for name, c := range map[string]struct {
 		change        func(*world)
 		headers, body string
 		status        int
-		puts, stay    int
+		put, stays    kept
 	}{
-		"accepted":            {func(*world) {}, oauth, form, 200, 2, 2},
-		"not let in":          {func(*world) {}, "", form, 401, 0, 0},
-		"cut":                 {func(*world) {}, oauth, missing, 400, 0, 0},
-		"two users":           {func(*world) {}, oauth + user + user, form, 400, 0, 0},
-		"accounts of no form": {func(*world) {}, oauth + "x-behalf-accounts: x\n", form, 400, 0, 0},
-		"no account":          {func(w *world) { needsSlack(w); w.endpoint.Trigger.Respond.Mode = behalf.RespondCustom }, oauth, form, 400, 0, 0},
-		"an event too large":  {func(w *world) { w.config.MaxEvent = 256 }, oauth, form, 413, 0, 0},
-		"the first fails":     {func(w *world) { w.files.put = putFails(0, fault.Unavailable) }, oauth, form, 503, 1, 0},
-		"the second fails":    {func(w *world) { w.files.put = putFails(1, fault.Exhausted) }, oauth, form, 503, 2, 0},
-		"a bug":               {func(w *world) { w.files.put = putFails(1, fault.Internal) }, oauth, form, 503, 2, 0},
-		"the queue is full":   {fails(fault.Exhausted), oauth, form, 503, 2, 0},
-		"NATS is away":        {fails(fault.Unavailable), oauth, form, 503, 2, 0},
-		"not to be stored":    {fails(fault.Invalid), oauth, form, 503, 2, 0},
-		"nobody knows":        {fails(fault.Timeout), oauth, form, 409, 2, 2},
+		"accepted":             {func(*world) {}, oauth, form, 200, kept{2, 1}, kept{2, 1}},
+		"not let in":           {func(*world) {}, "", form, 401, kept{}, kept{}},
+		"cut":                  {func(*world) {}, oauth, cut, 400, kept{}, kept{}},
+		"two users":            {func(*world) {}, oauth + user + user, form, 400, kept{}, kept{}},
+		"accounts of no form":  {func(*world) {}, oauth + "x-behalf-accounts: x\n", form, 400, kept{}, kept{}},
+		"no account":           {func(w *world) { needsSlack(w); w.endpoint.Trigger.Respond.Mode = behalf.RespondCustom }, oauth, form, 400, kept{}, kept{}},
+		"too large":            {func(w *world) { w.config.MaxBody = 290 << 10 }, oauth, form, 413, kept{}, kept{}},
+		"the first file fails": {func(w *world) { w.files.put = putFails(0, fault.Unavailable) }, oauth, form, 503, kept{1, 0}, kept{}},
+		"the second fails":     {func(w *world) { w.files.put = putFails(1, fault.Exhausted) }, oauth, form, 503, kept{2, 0}, kept{}},
+		"a bug":                {func(w *world) { w.files.put = putFails(1, fault.Internal) }, oauth, form, 503, kept{2, 0}, kept{}},
+		"the trigger fails":    {func(w *world) { w.triggers.put = fault.New(fault.Exhausted, "store", "") }, oauth, form, 503, kept{2, 1}, kept{}},
+		"the queue is full":    {publishing(fault.Exhausted), oauth, form, 503, kept{2, 1}, kept{}},
+		"NATS is away":         {publishing(fault.Unavailable), oauth, form, 503, kept{2, 1}, kept{}},
+		"not to be stored":     {publishing(fault.Invalid), oauth, form, 503, kept{2, 1}, kept{}},
+		"nobody knows":         {publishing(fault.Timeout), oauth, form, 409, kept{2, 1}, kept{2, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := filing(behalf.AuthOAuth, behalf.RespondImmediate)
 			c.change(w)
 			res := w.send(request(http.MethodPost, "", c.headers+formData, c.body))
-			if res.status != c.status || w.files.puts != c.puts || w.files.count() != c.stay {
-				t.Errorf("answered %d %s; %d files were put, %d stay", res.status, res.body, w.files.puts, w.files.count())
+			put, stays := kept{w.files.puts, w.triggers.puts}, kept{w.files.count(), w.triggers.count()}
+			if res.status != c.status || put != c.put || stays != c.stays {
+				t.Errorf("answered %d %s; put %v, %v stays", res.status, res.body, put, stays)
 			}
 		})
 	}
@@ -275,13 +280,12 @@ func TestRefusedFiles(t *testing.T) {
 		headers, body string
 		want          row
 	}{
-		"too many":         {formData, strings.Repeat(one, 101) + endOfForm, row{status: 400, code: "request_invalid", text: "A form may have 100 files"}},
-		"too large":        {formData, file("f", "filename=a", "text/plain", strings.Repeat("a", 10<<20)) + endOfForm, row{status: 413, code: "body_too_large", text: "Body too large: an event may have 10485760 bytes"}},
-		"bombs":            {formData + "\nContent-Encoding: gzip", gzipped(file("f", "filename=a", "text/plain", strings.Repeat("a", 10<<20)) + endOfForm), row{status: 413, code: "body_too_large", text: "Body too large: an event may have 10485760 bytes"}},
-		"no name":          {formData, part("Content-Disposition: form-data; filename=a", "1") + endOfForm, row{status: 400, code: "request_invalid", text: "Each part of a form must have Content-Disposition: form-data, with its name in UTF-8"}},
-		"cut":              {formData, strings.TrimSuffix(one, "\r\n"), row{status: 400, code: "request_invalid", text: "The body is no whole multipart form of its boundary"}},
-		"an upload":        {"x-pd-upload-body: 1", strings.Repeat("a", 10<<20+1), row{status: 413, code: "body_too_large", text: "Body too large: an event may have 10485760 bytes"}},
-		"no file, no room": {"", strings.Repeat("a", 256<<10+1), row{status: 413, code: "body_too_large", text: "Body too large: an event may have 262144 bytes"}},
+		"too many":  {formData, strings.Repeat(one, 101) + endOfForm, row{status: 400, code: "request_invalid", text: "A form may have 100 files"}},
+		"too large": {formData, file("f", "filename=a", "text/plain", strings.Repeat("a", 10<<20)) + endOfForm, row{status: 413, code: "body_too_large", text: "Body too large: an event may have 10485760 bytes"}},
+		"bombs":     {formData + "\nContent-Encoding: gzip", gzipped(file("f", "filename=a", "text/plain", strings.Repeat("a", 10<<20)) + endOfForm), row{status: 413, code: "body_too_large", text: "Body too large: an event may have 10485760 bytes"}},
+		"no name":   {formData, part("Content-Disposition: form-data; filename=a", "1") + endOfForm, row{status: 400, code: "request_invalid", text: "Each part of a form must have Content-Disposition: form-data, with its name in UTF-8"}},
+		"cut":       {formData, strings.TrimSuffix(one, "\r\n"), row{status: 400, code: "request_invalid", text: "The body is no whole multipart form of its boundary"}},
+		"an upload": {"x-pd-upload-body: 1", strings.Repeat("a", 10<<20+1), row{status: 413, code: "body_too_large", text: "Body too large: an event may have 10485760 bytes"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

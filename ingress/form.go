@@ -40,6 +40,7 @@ func (c *call) appendMultipart(dst, body []byte, boundary string) ([]byte, error
 	c.attachTo(body, boundary)
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	var fields []parameter
+	size := len(dst)
 	for {
 		part, err := parts.NextPart()
 		switch {
@@ -63,6 +64,9 @@ func (c *call) appendMultipart(dst, body []byte, boundary string) ([]byte, error
 		}
 		if err != nil {
 			return nil, err
+		}
+		if size += quotedSize(field.value); size > c.server.maxTrigger() {
+			return nil, behalf.FailBodyTooLarge(int64(c.server.cfg.MaxBody))
 		}
 		fields = append(fields, field)
 	}

@@ -26,6 +26,10 @@ type call struct {
 	scratch *scratch
 	// attached are the files of the request. Nil where it has none.
 	attached *attachments
+	// parked is where the trigger lies when it is too large for its event.
+	parked *behalf.ObjectRef
+	// place is that of the body, where it may be large.
+	place *place
 	// token reads the result later, where the caller has no OAuth.
 	token string
 	// run is set when publishing begins and cleared when it was refused for certain: while it is set, something may
@@ -51,7 +55,7 @@ func (s *Server) invoke(ctx context.Context, c *call) error {
 	}
 	event, err := c.take(ctx)
 	if err != nil {
-		c.dropFiles(ctx)
+		c.drop(ctx)
 		return err
 	}
 	if event.Origin.Waits {
@@ -67,15 +71,7 @@ func (c *call) take(ctx context.Context) (behalf.Event, error) {
 	if err != nil {
 		return behalf.Event{}, err
 	}
-	if c.mayBeLarge(content) {
-		select {
-		case c.server.large <- struct{}{}:
-			defer func() { <-c.server.large }()
-			defer c.forgetBody() // before somebody else takes the place
-		default:
-			return behalf.Event{}, refusedFor(c.server.metrics, "large_bodies", behalf.FailUnavailable())
-		}
-	}
+	defer c.leave()
 	body, err := c.readBody(content)
 	if err != nil {
 		return behalf.Event{}, err
@@ -87,10 +83,20 @@ func (c *call) take(ctx context.Context) (behalf.Event, error) {
 	if err := c.checkUser(ctx, event); err != nil {
 		return behalf.Event{}, err
 	}
-	if c.attached == nil {
-		return event, nil
+	return c.keep(ctx, event)
+}
+
+// keep stores what does not go into the event.
+func (c *call) keep(ctx context.Context, e behalf.Event) (behalf.Event, error) {
+	if c.attached != nil {
+		if err := c.attached.keep(ctx, c.env.Files); err != nil {
+			return behalf.Event{}, err
+		}
 	}
-	return event, c.attached.keep(ctx, c.env.Files)
+	if c.oversized(e) {
+		return c.park(ctx, e)
+	}
+	return e, nil
 }
 
 // content reads from the headers how the body becomes event.body.
@@ -109,43 +115,6 @@ func (c *call) content() (content, error) {
 		return content{kind: kindUpload}, nil
 	}
 	return contentOf(c.r.Header)
-}
-
-// limit is how many bytes the body may have: more where it does not go into the event.
-func (c *call) limit(content content) int64 {
-	if c.env.Files != nil && (content.kind == kindMultipart || content.kind == kindUpload) {
-		return int64(c.server.cfg.MaxBody)
-	}
-	return int64(c.server.cfg.MaxEvent)
-}
-
-// mayBeLarge says whether the body may turn out larger than an event. One that is too large for everything is refused
-// before it takes a place.
-func (c *call) mayBeLarge(content content) bool {
-	small, limit, said := int64(c.server.cfg.MaxEvent), c.limit(content), c.r.ContentLength
-	return limit > small && said != 0 && said <= limit && (said < 0 || said > small || content.coding != codingNone)
-}
-
-// readBody reads the body as it was before anybody compressed it. It lives as long as the call does.
-func (c *call) readBody(content content) ([]byte, error) {
-	limit, s := c.limit(content), c.scratch
-	if said := c.r.ContentLength; said > int64(cap(s.body)) && said <= limit && said > keepScratch {
-		s.body = make([]byte, 0, said+1) // the last byte finds the end
-	}
-	var err error
-	if s.body, err = readBody(c.w, c.r, limit, s.body); err != nil || content.coding == codingNone || len(s.body) == 0 {
-		return s.body, err
-	}
-	s.plain, err = content.coding.decode(s.body, limit, s.plain)
-	return s.plain, err
-}
-
-// forgetBody lets go of a large body while the call goes on: its caller may wait for long.
-func (c *call) forgetBody() {
-	c.scratch.body, c.scratch.plain = nil, nil
-	if c.attached != nil {
-		c.attached.body = nil
-	}
 }
 
 // hand publishes for a caller who does not wait for the run.
@@ -208,7 +177,7 @@ func (c *call) publish(ctx context.Context, e behalf.Event, reply string) (unkno
 	case publishRefused:
 	}
 	c.run = ""
-	c.dropFiles(ctx)
+	c.drop(ctx)
 	return false, c.refusal(err)
 }
 

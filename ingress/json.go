@@ -32,6 +32,22 @@ func appendString[S string | []byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
+// quotedSize is how many bytes a text takes at most that appendString appends.
+func quotedSize[S string | []byte](text S) int {
+	size := len(text) + len(`""`)
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ':
+			size += len(`\u0000`) - 1
+		case c == '"' || c == '\\':
+			size++
+		case c >= utf8.RuneSelf: // where it is none, three bytes stand for it
+			size += 2
+		}
+	}
+	return size
+}
+
 // appendLatin1 appends what stands between the quotes of a JSON string, each byte read as the character of its number,
 // as browsers and Node read the values of headers. No byte is lost.
 func appendLatin1(dst []byte, s string) []byte {

@@ -47,11 +47,11 @@ type Config struct {
 	//
 	// Defaults to 5 seconds.
 	PublishTimeout time.Duration
-	// MaxEvent is how many bytes an encoded event may have.
+	// MaxEvent is how many bytes an encoded event may have. What is larger goes beside it.
 	//
 	// Defaults to 256 KiB.
 	MaxEvent int
-	// MaxBody is how many bytes a body may have that does not go into the event, as it came and unpacked.
+	// MaxBody is how many bytes a body may have, as it came and unpacked.
 	//
 	// Defaults to 10 MiB.
 	MaxBody int

@@ -185,6 +185,41 @@ func (f *files) count() int {
 	return len(f.content)
 }
 
+// triggers keeps triggers in memory.
+type triggers struct {
+	put error // where it is set, nothing is kept
+
+	mu   sync.Mutex
+	puts int
+	kept map[behalf.ObjectID]string
+}
+
+func (o *triggers) PutUnshared(_ context.Context, project behalf.ProjectID, content []byte) (behalf.ObjectRef, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.puts++
+	if o.put != nil {
+		return behalf.ObjectRef{}, o.put
+	}
+	id := behalf.NewObjectID(project, []byte(strconv.Itoa(o.puts)))
+	o.kept[id] = string(content)
+	sum := sha256.Sum256(content)
+	return behalf.ObjectRef{Object: id, SHA256: hex.EncodeToString(sum[:]), Size: len(content)}, nil
+}
+
+func (o *triggers) DropObject(_ context.Context, ref behalf.ObjectRef) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.kept, ref.Object)
+	return nil
+}
+
+func (o *triggers) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.kept)
+}
+
 // world is an ingress with everything around it, of which a test changes what it is about.
 type world struct {
 	bus      *bus
@@ -192,7 +227,8 @@ type world struct {
 	users    users
 	verify   verifier
 	journal  journal
-	files    *files // none where nil
+	files    *files    // none where nil
+	triggers *triggers // none where nil
 	find     endpoints
 	config   ingress.Config
 	registry prometheus.Registerer
@@ -263,6 +299,9 @@ func (w *world) serverOn(b ingress.Bus) *ingress.Server {
 	}
 	if w.files != nil {
 		env.Files = w.files
+	}
+	if w.triggers != nil {
+		env.Triggers = w.triggers
 	}
 	return ingress.New(w.config, map[behalf.Environment]ingress.Env{behalf.Production: env, behalf.Development: env}, zerolog.Nop(), w.registry)
 }

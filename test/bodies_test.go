@@ -5,11 +5,14 @@ package test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"mime/multipart"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -120,6 +123,51 @@ func TestBodies(t *testing.T) {
 	w.idle()
 	if after := w.journal(); len(after) != len(before) {
 		t.Errorf("%d runs, %d before anything was refused", len(after), len(before))
+	}
+}
+
+// measuring is a workflow that answers with how much its steps see, and what it is.
+func measuring() map[string]string {
+	return map[string]string{
+		"workflow.yaml": flow("oauth", "custom", "", "only"),
+		"only.mjs": `import { createHash } from "crypto";
+export default defineComponent({ async run({ steps, $ }) {
+  const { body } = steps.trigger.event;
+  const text = typeof body === "string" ? body : body.text;
+  $.respond({ status: 200, body: text.length + " " + createHash("sha256").update(text).digest("hex") });
+} });
+`,
+	}
+}
+
+// A body that no event can hold reaches the steps whole, as far as bodies may go.
+func TestLargeBodies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.worker()
+	d := w.deploy("measuring", measuring())
+	plain := header("Content-Type", "text/plain")
+	for _, size := range []int{255 << 10, 256 << 10, 1 << 20, 10 << 20} {
+		text := strings.Repeat("0123456789abcde\n", size/16)
+		want := fmt.Sprintf("%d %x", size, sha256.Sum256([]byte(text)))
+		if a := w.post(d.PathURL, text, plain); a.status != http.StatusOK || a.body != want {
+			t.Errorf("%d bytes: %v", size, a)
+		}
+	}
+	text := strings.Repeat("é\t", 1<<20)
+	partsType, parts := form(t, [2]string{"text", text})
+	want := fmt.Sprintf("%d %x", 2<<20, sha256.Sum256([]byte(text)))
+	for name, a := range map[string]answer{
+		"JSON":       w.post(d.PathURL, string(must(json.Marshal(map[string]string{"text": text}))(t))),
+		"a form":     w.post(d.PathURL, parts, header("Content-Type", partsType)),
+		"compressed": w.post(d.PathURL, zipped(t, text), plain, header("Content-Encoding", "gzip")),
+	} {
+		if a.status != http.StatusOK || a.body != want {
+			t.Errorf("%s: %v", name, a)
+		}
+	}
+	if a := w.post(d.PathURL, strings.Repeat("a", 10<<20+1), plain); a.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("one byte more: %v", a)
 	}
 }
 

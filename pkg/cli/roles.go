@@ -34,7 +34,8 @@ func ingressOf(cfg ingress.Config, all byEnvironment, reg prometheus.Registerer,
 	envs := make(map[behalf.Environment]ingress.Env, len(all))
 	for env, p := range all {
 		envs[env] = ingress.Env{
-			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Ready: p.store.Ready(),
+			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Triggers: p.store,
+			Ready: p.store.Ready(),
 		}
 	}
 	return ingress.New(cfg, envs, log, reg)

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -67,6 +68,38 @@ func (s *Store) PutObject(ctx context.Context, project behalf.ProjectID, content
 		return behalf.ObjectRef{}, failed(ctx, "store.PutObject", err)
 	}
 	return ref, nil
+}
+
+// PutUnshared stores content under a name that nothing else has, so that it may be dropped again; where that fails
+// nothing is left, as far as the server can be reached. Errors: Invalid, Exhausted, Unavailable.
+func (s *Store) PutUnshared(ctx context.Context, project behalf.ProjectID, content []byte) (behalf.ObjectRef, error) {
+	if _, err := behalf.ParseProjectID(string(project)); err != nil {
+		return behalf.ObjectRef{}, err
+	}
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // crypto/rand never fails: it ends the process instead
+	sum := sha256.Sum256(content)
+	ref := behalf.ObjectRef{
+		Object: behalf.NewObjectID(project, random[:]), SHA256: hex.EncodeToString(sum[:]), Size: len(content),
+	}
+	inner, cancel := context.WithTimeout(ctx, objectTimeout)
+	defer cancel()
+	if _, err := s.objects.store.Put(inner, jetstream.ObjectMeta{Name: string(ref.Object)}, bytes.NewReader(content)); err != nil {
+		return behalf.ObjectRef{}, errors.Join(failed(ctx, "store.PutUnshared", err), s.DropObject(context.WithoutCancel(ctx), ref))
+	}
+	return ref, nil
+}
+
+// DropObject forgets what PutUnshared stored, and does nothing where it is gone already. What PutObject stored may have
+// been stored by others too. Errors: Unavailable.
+func (s *Store) DropObject(ctx context.Context, ref behalf.ObjectRef) error {
+	inner, cancel := context.WithTimeout(ctx, objectTimeout)
+	defer cancel()
+	err := s.objects.store.Delete(inner, string(ref.Object))
+	if err == nil || errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil
+	}
+	return failed(ctx, "store.DropObject", err)
 }
 
 // Object reads a stored content, checked against its SHA-256. The slice is shared: it must not be changed. Errors:

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -464,6 +465,34 @@ func TestObjects(t *testing.T) {
 	}
 	_, err := reader.Object(t.Context(), behalf.ObjectRef{Object: "none"})
 	wantKind(t, err, fault.NotFound)
+}
+
+func TestObjectsOfOneOwner(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	s, reader := l.store(t, store.Config{}), l.store(t, store.Config{})
+	content := []byte(strings.Repeat("0123456789", 60_000))
+	mine := must[behalf.ObjectRef](t)(s.PutUnshared(t.Context(), project, content))
+	other := must[behalf.ObjectRef](t)(s.PutUnshared(t.Context(), project, content))
+	shared := must[behalf.ObjectRef](t)(s.PutObject(t.Context(), project, content))
+	if mine.Object == other.Object || mine.Object == shared.Object || mine.SHA256 != shared.SHA256 || mine.Size != len(content) {
+		t.Errorf("names %v %v %v", mine, other, shared)
+	}
+	for range 2 { // the second changes nothing
+		if err := s.DropObject(t.Context(), mine); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := reader.Object(t.Context(), mine)
+	wantKind(t, err, fault.NotFound)
+	for _, ref := range []behalf.ObjectRef{other, shared} {
+		if got := must[[]byte](t)(reader.Object(t.Context(), ref)); !bytes.Equal(got, content) {
+			t.Errorf("got %d bytes", len(got))
+		}
+	}
+	if _, err := s.PutUnshared(t.Context(), "no project", content); !fault.Is(err, fault.Invalid) {
+		t.Error(err)
+	}
 }
 
 func TestSealedBucket(t *testing.T) {
