@@ -4,6 +4,8 @@ package test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -11,11 +13,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 	"github.com/behalf-dev/behalf/pkg/subject"
 )
@@ -57,31 +61,89 @@ func (tb *table) add(situation, event string, a answer) {
 	tb.rows = append(tb.rows, row{situation: situation, event: event, answer: a})
 }
 
-// judge looks up what was accepted, in the journal and in the vendor's ledger, and prints the table.
+// judge looks up what was accepted, in the queues, the journals, the dead letters and the vendor's ledger, and prints the
+// table.
 func (tb *table) judge(w *world) {
 	w.t.Helper()
 	w.idle()
-	journal, events := w.journal(), w.vendor.runsByEvent()
+	keeps, calls := w.kept(), w.vendor.runsByEvent()
 	var b strings.Builder
 	slices.SortFunc(tb.rows, func(a, c row) int { return a.answer.status - c.answer.status })
 	for _, r := range tb.rows {
-		_, journaled := journal[r.answer.run()]
-		r.accepted = journaled || len(events[r.event]) > 0
-		fmt.Fprintf(&b, "\n%-52s %3d %-24s accepted %t", r.situation, r.answer.status, r.answer.code(), r.accepted)
+		kept, called, run := keeps[r.event], calls[r.event], r.answer.run()
+		r.accepted = len(kept)+len(called) > 0
+		fmt.Fprintf(&b, "\n%-56s %3d %-24s accepted %t", r.situation, r.answer.status, r.answer.code(), r.accepted)
 		switch {
 		case r.answer.err != nil:
 			w.t.Errorf("%s: no answer: %v", r.situation, r.answer.err)
-		case r.answer.repeatable() && (r.accepted || r.answer.run() != ""):
+		case r.answer.repeatable() && (r.accepted || run != ""):
 			w.t.Errorf("%s: %v, and it was accepted", r.situation, r.answer)
-		case r.answer.status/100 == 2 && !r.accepted:
-			w.t.Errorf("%s: %v, and nothing was accepted", r.situation, r.answer)
-		case r.accepted && r.answer.run() == "":
-			w.t.Errorf("%s: %v names no run", r.situation, r.answer)
-		case len(events[r.event]) > 1:
-			w.t.Errorf("%s: %d runs", r.situation, len(events[r.event]))
+		case r.answer.status/100 == 2 && !kept[run]:
+			w.t.Errorf("%s: %v, and run %q is not kept", r.situation, r.answer, run)
+		case r.accepted && !kept[run]:
+			w.t.Errorf("%s: %v names run %q, and %v are kept", r.situation, r.answer, run, kept)
+		case len(kept) > 1, len(called) > 1:
+			w.t.Errorf("%s: runs %v are kept, %v called the vendor", r.situation, kept, called)
 		}
 	}
 	w.t.Log("answer × was anything accepted?" + b.String())
+	tb.complete(w.t)
+}
+
+// complete fails for a code that no row has, but for those that nothing gives yet: there is no limit of a rate, and no
+// request with an Idempotency-Key.
+func (tb *table) complete(t *testing.T) {
+	t.Helper()
+	missing := behalf.Codes()
+	for _, r := range tb.rows {
+		missing = slices.DeleteFunc(missing, func(c behalf.Code) bool { return string(c) == r.answer.code() })
+	}
+	if !slices.Equal(missing, []behalf.Code{behalf.CodeIdempotencyConflict, behalf.CodeThrottled}) {
+		t.Errorf("no row has the codes %v", missing)
+	}
+}
+
+// kept gives the runs that are kept for each event of the test: those that wait in a queue, are finished, or were given up.
+func (w *world) kept() map[string]map[string]bool {
+	w.t.Helper()
+	all := map[string]map[string]bool{}
+	note := func(data []byte) {
+		var e behalf.Event
+		var trigger struct {
+			Body struct {
+				Event string `json:"event"`
+			} `json:"body"`
+		}
+		if err := errors.Join(json.Unmarshal(data, &e), json.Unmarshal(e.Trigger, &trigger)); err != nil {
+			w.t.Fatalf("%v: no event: %s", err, data)
+		}
+		if all[trigger.Body.Event] == nil {
+			all[trigger.Body.Event] = map[string]bool{}
+		}
+		all[trigger.Body.Event][string(e.Run)] = true
+	}
+	for _, env := range behalf.Environments() {
+		_, js := w.nats.connect(w.t, env)
+		for _, m := range messages(w.t, js, subject.Events(env), ">") {
+			note(m.Data)
+		}
+		for _, m := range messages(w.t, js, subject.Runs(env), "run.*.*.*.*.finish.>") {
+			note(read[behalf.Record](w.t, m).Finish.Event)
+		}
+		for _, m := range messages(w.t, js, subject.DeadLetters(env), ">") {
+			note(read[bus.DeadLetter](w.t, m).Original)
+		}
+	}
+	return all
+}
+
+// read decodes a message.
+func read[T any](t *testing.T, m *stored) (value T) {
+	t.Helper()
+	if err := json.Unmarshal(m.Data, &value); err != nil {
+		t.Fatalf("%s: %v: %s", m.Subject, err, m.Data)
+	}
+	return value
 }
 
 // expect checks one answer and puts it into the table.
@@ -101,11 +163,14 @@ func TestEveryAnswer(t *testing.T) {
 	custom, immediate := w.deploy("custom", oneStep("custom", 0)), w.deploy("immediate", oneStep("immediate", 0))
 	tb := &table{}
 	var side sync.WaitGroup
+	full(t, w, tb, &side)
 	ordinary(t, w, tb, custom, immediate)
 	failing(t, w, tb, &side)
+	credentials(t, w, tb)
+	evicted(t, w, tb)
 	broken(t, w, tb, &side, custom, immediate)
 	side.Wait()
-	full(t, w, tb)
+	emptied(t, w)
 	draining(t, w, tb)
 	tb.judge(w)
 }
@@ -168,23 +233,88 @@ func failing(t *testing.T, w *world, tb *table, side *sync.WaitGroup) {
 		t.Fatal(err)
 	}
 	tb.expect(t, "the version is gone", "gone", w.post(gone.PathURL, event("gone")), 400, behalf.CodeVersionUnavailable)
+}
 
-	// A user whose credential is lost, and one whose credential cannot be opened.
+// credentials are the answers to users of whom only the credential is the matter, which no ingress can see.
+func credentials(t *testing.T, w *world, tb *table) {
+	t.Helper()
 	held := w.deploy("held", map[string]string{
 		"workflow.yaml": flow("oauth", "custom", "", "only , accounts: { practice: end_user }"),
 		"only.mjs":      `export default defineComponent({ props: { practice: { type: "app", app: "practice" } }, async run({ $ }) { $.respond({ body: "x" }) } });`,
 	})
 	w.account(development, "lost", "token-of-lost")
-	sealed := must(w.js.KeyValue(t.Context(), subject.Sealed(development)))(t)
-	keys := must(sealed.Keys(t.Context()))(t)
-	for _, key := range keys {
-		if strings.Contains(key, subject.Encode("lost")) || strings.Contains(strings.ToLower(key), subject.Encode("lost")) {
-			if err := sealed.Delete(t.Context(), key); err != nil {
-				t.Fatal(err)
-			}
-		}
+	kv, key := w.sealed("lost")
+	if err := kv.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
 	}
 	tb.expect(t, "the credential is gone", "lost", w.post(held.PathURL, event("lost"), as("lost")), 400, behalf.CodeAccountNeedsReauth)
+
+	w.account(development, "shut", "token-of-shut")
+	kv, key = w.sealed("shut")
+	intact := must(kv.Get(t.Context(), key))(t)
+	must(kv.PutString(t.Context(), key, "no sealed value"))(t)
+	a := w.post(held.PathURL, event("shut"), as("shut"))
+	tb.expect(t, "the credential cannot be opened for a while", "shut", a, 202, behalf.CodeWaiting)
+	if a.header.Get("Location") != w.apiURL+"/v1/runs/"+a.run()+"/result" || a.body != behalf.FailWaiting().Message {
+		t.Errorf("a run that waits answers %v, its result will be at %q", a, a.header.Get("Location"))
+	}
+	if j := w.journal()[a.run()]; len(j.records) == 0 || j.records[0] != "wait 1" || j.finishes != 0 {
+		t.Errorf("the journal of a run that waits: %v", j.records)
+	}
+	if later := w.result(a.run()); later.status != http.StatusAccepted {
+		t.Errorf("the result of a run that waits: %v", later)
+	}
+	must(kv.Put(t.Context(), key, intact.Value()))(t)
+	eventually(t, asLongAsItTakes, "the run that waited does not end", func() bool { return w.result(a.run()).status == http.StatusOK })
+}
+
+// sealed finds where the credential of a user's one account lies.
+func (w *world) sealed(user string) (jetstream.KeyValue, string) {
+	w.t.Helper()
+	kv := must(w.js.KeyValue(w.t.Context(), subject.Sealed(development)))(w.t)
+	for _, key := range must(kv.Keys(w.t.Context()))(w.t) {
+		if strings.Contains(strings.ToLower(key), strings.ToLower(subject.Encode(user))) {
+			return kv, key
+		}
+	}
+	w.t.Fatalf("%s has no credential", user)
+	return nil, ""
+}
+
+// evicted is a run whose records vanish from the journal while its second step runs: it can never be finished.
+func evicted(t *testing.T, w *world, tb *table) {
+	t.Helper()
+	d := w.deploy("evicted", map[string]string{
+		"workflow.yaml": flow("oauth", "custom", "", "first", "second"),
+		"first.mjs":     calling(0, "return event;"), "second.mjs": calling(3000, respond),
+	})
+	answers := w.postAsync(d.PathURL, event("evicted"))
+	var run string
+	eventually(t, asLongAsItTakes, "the second step does not begin", func() bool {
+		calls, _ := w.vendor.of("evicted")
+		if len(calls) == 2 {
+			run = calls[1].run()
+		}
+		return len(calls) == 2
+	})
+	records := must(w.js.Stream(t.Context(), subject.Runs(development)))(t)
+	if err := records.Purge(t.Context(), jetstream.WithPurgeSubject("run.*.*.*."+run+".>")); err != nil {
+		t.Fatal(err)
+	}
+	a := soon(t, answers)
+	tb.expect(t, "the journal lost the run's records", "evicted", a, 400, behalf.CodePlatformError)
+	if a.run() != run || a.body != behalf.FailPlatform(behalf.RunID(run)).Message {
+		t.Errorf("run %s was given up, and its caller told %v", run, a)
+	}
+	eventually(t, 10*time.Second, "the run is not among the dead letters", func() bool {
+		return slices.ContainsFunc(messages(t, w.js, subject.DeadLetters(development), ">"), func(m *stored) bool {
+			letter := read[bus.DeadLetter](t, m)
+			return string(letter.Run) == run && letter.Reason == bus.ReasonJournalEvicted
+		})
+	})
+	if calls, _ := w.vendor.of("evicted"); len(calls) != 2 {
+		t.Errorf("a run that was given up made %d calls", len(calls))
+	}
 }
 
 // broken are the answers while the way to NATS is broken, each at an ingress of its own.
@@ -238,58 +368,6 @@ func broken(t *testing.T, w *world, tb *table, side *sync.WaitGroup, custom, imm
 
 // pause lets time pass while something is broken: how long it stays broken is the case.
 func pause(d time.Duration) { <-time.After(d) }
-
-// full is a queue without room, of production, where no worker is.
-func full(t *testing.T, w *world, tb *table) {
-	t.Helper()
-	d := w.deployTo(production, "queued", oneStep("immediate", 0))
-	_, js := w.nats.connect(t, production)
-	s := must(js.Stream(t.Context(), subject.Events(production)))(t)
-	cfg := s.CachedInfo().Config
-	cfg.MaxMsgsPerSubject = 3
-	must(js.UpdateStream(t.Context(), cfg))(t)
-	accepted := uint64(0)
-	for i := range 6 {
-		a := w.post(d.PathURL, event("queued"), in(production))
-		switch {
-		case i < 3 && a.status == http.StatusOK:
-			accepted++
-		case i < 3 || a.status != http.StatusServiceUnavailable || a.code() != string(behalf.CodeQueueFull) || a.header.Get("Retry-After") == "":
-			t.Errorf("request %d of a queue of 3: %v", i+1, a)
-		}
-		if i == 5 {
-			tb.add("the queue is full", "", a)
-		}
-	}
-	if n := w.waiting(production); n != accepted {
-		t.Errorf("%d accepted, and %d in the queue", accepted, n)
-	}
-}
-
-// draining is an ingress that was told to stop: who waits has an answer, who comes is not taken.
-func draining(t *testing.T, w *world, tb *table) {
-	t.Helper()
-	d := w.deploy("drained", oneStep("custom", 1500))
-	f := w.front("draining")
-	answers := w.postAsync(f.of(d), event("waiting at the stop"))
-	f.until(t, "have the call", func() bool { calls, _ := w.vendor.of("waiting at the stop"); return len(calls) > 0 })
-	f.signal(t, syscall.SIGTERM)
-	pause(200 * time.Millisecond)
-	late := w.post(f.of(d), event("came too late"))
-	if late.err == nil {
-		tb.expect(t, "draining", "came too late", late, 503, behalf.CodeUnavailable)
-	}
-	tb.expect(t, "waited while the ingress was told to stop", "waiting at the stop", soon(t, answers), 200, "")
-	select {
-	case <-f.ended:
-	case <-time.After(10 * time.Second):
-		t.Error("the ingress does not end")
-	}
-	if calls, _ := w.vendor.of("came too late"); len(calls) > 0 {
-		t.Error("a request that came too late was accepted")
-	}
-	t.Logf("draining: a late request got %v", late)
-}
 
 // A client like theirs repeats 408, 429 and 5xx by itself, without a key. Whatever breaks, no event may run twice, and
 // none that was accepted is lost.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"io/fs"
@@ -38,6 +39,7 @@ const leaking = `export default defineComponent({ props: { practice: { type: "ap
     case "respond with text": return $.respond({ status: 200, body: "it is " + token });
     case "respond with bytes": return $.respond({ status: 200, body: Buffer.concat([Buffer.from([255, 0]), Buffer.from(token)]) });
     case "base64": console.log(encoded); $.export("x", encoded); return $.respond({ status: 200, body: { encoded } });
+    case "hex": { const e = Buffer.from(token).toString("hex"); console.log(e); $.export("x", e); return $.respond({ status: 200, body: e }); }
     case "base64 of more": { const e = Buffer.from("Bearer:" + token).toString("base64"); console.log(e); return $.respond({ status: 200, body: e }); }
     case "in a url": { const e = encodeURIComponent(token); console.log(e); $.respond({ status: 200, body: e }); break; }
     case "exit": $.flow.exit("because of " + token); break;
@@ -56,7 +58,7 @@ type canary struct {
 }
 
 func newCanary(name, secret string) canary {
-	c := canary{name: name, traces: [][]byte{[]byte(secret), []byte(url.QueryEscape(secret))}}
+	c := canary{name: name, traces: [][]byte{[]byte(secret), []byte(url.QueryEscape(secret)), []byte(hex.EncodeToString([]byte(secret)))}}
 	for shift := range 3 { // base64 depends on what stands before; its first and last characters on their neighbours
 		encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + secret))
 		c.traces = append(c.traces, []byte(encoded[4:len(encoded)-4]))
@@ -64,22 +66,43 @@ func newCanary(name, secret string) canary {
 	return c
 }
 
-// hunt looks for canaries and counts what it has looked through.
+// hunt looks for canaries, keeps what it finds, and counts what it has looked through.
 type hunt struct {
 	t        *testing.T
 	canaries []canary
 	places   map[string]int
+	found    []finding
+}
+
+// finding is a canary in a place where it may not be.
+type finding struct{ canary, kind, place, around string }
+
+func newHunt(t *testing.T, canaries ...canary) *hunt {
+	t.Helper()
+	return &hunt{t: t, canaries: canaries, places: map[string]int{}}
 }
 
 func (h *hunt) look(kind, place string, data []byte) {
-	h.t.Helper()
 	h.places[kind]++
 	for _, c := range h.canaries {
 		for _, trace := range c.traces {
 			if at := bytes.Index(data, trace); at >= 0 {
-				h.t.Errorf("%s found in %s %s: …%q…", c.name, kind, place, data[max(0, at-60):min(len(data), at+len(trace)+20)])
+				h.found = append(h.found, finding{c.name, kind, place, string(data[max(0, at-60):min(len(data), at+len(trace)+20)])})
 				break
 			}
+		}
+	}
+}
+
+// report fails for all that was found, and for a hunt that has not been everywhere.
+func (h *hunt) report() {
+	h.t.Helper()
+	for _, f := range h.found {
+		h.t.Errorf("%s found in %s %s: …%q…", f.canary, f.kind, f.place, f.around)
+	}
+	for _, kind := range []string{"answers", "process listings", "metrics", "streams", "messages", "files"} {
+		if h.places[kind] == 0 {
+			h.t.Errorf("no %s were looked through", kind)
 		}
 	}
 }
@@ -90,10 +113,8 @@ func TestCanaries(t *testing.T) {
 	w := newWorld(t)
 	worker := w.worker("--slots", "4")
 	access, refresh := "canary+access/"+rand.Text(), "canary-refresh-"+rand.Text()
-	h := &hunt{t: t, places: map[string]int{}, canaries: []canary{
-		newCanary("the access token", access), newCanary("the refresh token", refresh),
-		newCanary("the client's secret", w.file.ClientSecret), newCanary("the bearer", w.token[strings.LastIndex(w.token, ".")+1:]),
-	}}
+	h := newHunt(t, newCanary("the access token", access), newCanary("the refresh token", refresh),
+		newCanary("the client's secret", w.file.ClientSecret), newCanary("the bearer", w.token[strings.LastIndex(w.token, ".")+1:]))
 	w.mustRun(fmt.Sprintf(`{"oauth_access_token":%q,"oauth_refresh_token":%q}`, access, refresh),
 		"accounts", "create", "--app", "practice", "--user", "abc-123", "--env", "development", "--credential", "-")
 	var flows []deployed
@@ -128,16 +149,10 @@ func TestCanaries(t *testing.T) {
 	h.answer("bad credential", w.post(w.apiURL+"/v1/accounts", fmt.Sprintf(`{"app":"practice","user":"x","credential":{"oauth_access_token":%q,"nonsense":{"a":1}}}`, access)))
 	w.idle()
 
-	for _, mail := range []string{"http://" + w.apiSide + "/metrics", "http://" + w.side + "/metrics"} {
-		req := must(http.NewRequest(http.MethodGet, mail, nil))(t)
-		h.look("metrics", mail, []byte(w.do(req).body))
-	}
-	for _, side := range w.sides {
-		req := must(http.NewRequest(http.MethodGet, "http://"+side+"/metrics", nil))(t)
-		h.look("metrics", side, []byte(w.do(req).body))
-	}
+	h.metrics(w)
 	h.streams(w)
 	h.files(w)
+	h.report()
 	for _, c := range w.vendor.all() {
 		if c.Token != access {
 			t.Errorf("the vendor was called with %q", c.Token)
@@ -152,6 +167,19 @@ func (h *hunt) answer(place string, a answer) {
 		h.t.Errorf("%s: %v", place, a.err)
 	}
 	h.look("answers", place, fmt.Appendf(nil, "%v %s", a.header, a.body))
+}
+
+// metrics reads those of every process of ours.
+func (h *hunt) metrics(w *world) {
+	h.t.Helper()
+	for _, side := range append([]string{w.apiSide, w.side}, w.sides...) {
+		req := must(http.NewRequest(http.MethodGet, "http://"+side+"/metrics", nil))(h.t)
+		a := w.do(req)
+		if a.status != http.StatusOK {
+			h.t.Errorf("metrics of %s: %v", side, a)
+		}
+		h.look("metrics", side, []byte(a.body))
+	}
 }
 
 // processes looks at the command lines and environments of our processes and of all below them.

@@ -3,6 +3,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -107,8 +108,11 @@ func messages(t *testing.T, js jetstream.JetStream, stream, subject string) []*s
 	var all []*stored
 	for seq := uint64(1); seq <= last; {
 		m, err := s.GetMsg(t.Context(), seq, jetstream.WithGetMsgSubject(subject))
-		if err != nil { // none is left
+		if errors.Is(err, jetstream.ErrMsgNotFound) { // none is left
 			break
+		}
+		if err != nil { // who finds nothing because nobody answers has looked at nothing
+			t.Fatalf("%s, message %d: %v", stream, seq, err)
 		}
 		all = append(all, m)
 		seq = m.Sequence + 1

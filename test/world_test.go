@@ -256,9 +256,18 @@ func in(env behalf.Environment) func(*http.Request) {
 
 // post sends one request.
 func (w *world) post(url, body string, change ...func(*http.Request)) answer {
-	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	req, err := w.request(url, body, change...)
 	if err != nil {
 		return answer{err: err}
+	}
+	return w.do(req)
+}
+
+// request makes one that the first client of the project sends.
+func (w *world) request(url, body string, change ...func(*http.Request)) (*http.Request, error) {
+	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+w.token)
@@ -266,7 +275,7 @@ func (w *world) post(url, body string, change ...func(*http.Request)) answer {
 	for _, f := range change {
 		f(req)
 	}
-	return w.do(req)
+	return req, nil
 }
 
 func (w *world) do(req *http.Request) answer {

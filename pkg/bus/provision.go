@@ -29,7 +29,7 @@ type Layout struct {
 	Storage Bytes
 	// DefaultStorage is for streams that are missing, where Storage is zero.
 	//
-	// Defaults to a quarter of what the account may store, but at most 32 GiB; to 2 GiB where it has no limit.
+	// Defaults to half of what the account may store, but at most 32 GiB; to 2 GiB where it has no limit.
 	DefaultStorage Bytes
 	// MaxQueued events of one workflow: a flood fills its own queue only.
 	//
@@ -119,14 +119,17 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, layout Layout,
 	}
 	part, had := cfg.MaxBytes, stream.CachedInfo().Config.MaxBytes
 	cfg.MaxBytes = layout.size(part, stream.CachedInfo())
-	if layout.Storage > 0 && cfg.MaxBytes > part {
-		log.Info().Str("stream", cfg.Name).Int64("bytes", had).Int64("asked_bytes", part).Msg("stream keeps its size: it does not shrink once it was used")
-	}
 	_, err = js.UpdateStream(ctx, cfg)
-	if NoRoom(err) && cfg.MaxBytes <= max(had, 0) {
+	log = log.With().Str("stream", cfg.Name).Int64("bytes", had).Int64("asked_bytes", part).Logger()
+	switch {
+	case NoRoom(err) && cfg.MaxBytes <= max(had, 0):
 		// The server now has less than it has reserved already, and refuses any change. What is there goes on as it is.
-		log.Warn().Err(err).Str("stream", cfg.Name).Msg("stream not brought to its layout, for want of storage")
+		log.Warn().Err(err).Msg("stream not brought to its layout, for want of storage")
 		return nil
+	case err == nil && layout.Storage > 0 && cfg.MaxBytes > part:
+		log.Info().Msg("stream keeps its size: it does not shrink once it was used")
+	case err == nil && cfg.MaxBytes > 0 && cfg.MaxBytes != had:
+		log.Info().Msg("stream takes the size that was asked")
 	}
 	return err
 }

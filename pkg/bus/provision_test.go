@@ -163,12 +163,12 @@ func TestDiskHasBecomeSmaller(t *testing.T) {
 	}
 }
 
-// An account with a limit of its own gives a quarter of it to each environment.
+// Of an account with a limit of its own, half is reserved by default.
 func TestAccountHasALimit(t *testing.T) {
 	t.Parallel()
 	conn := limited(t, 4*gib)
 	provisioned(t, conn, bus.Layout{})
-	sized(t, conn, 256*mib, 256*mib, 512*mib)
+	sized(t, conn, 512*mib, 512*mib, gib)
 
 	err := bus.Provision(t.Context(), conn, behalf.Development, bus.Layout{Storage: 8 * gib})
 	if !fault.Is(err, fault.Exhausted) || !strings.Contains(fault.Safe(err), "may reserve 4 GiB") {

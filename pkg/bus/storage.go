@@ -93,17 +93,16 @@ func roomOf(ctx context.Context, js jetstream.JetStream, replicas int) room {
 	}
 	return room{
 		limit:    Bytes(max(0, tier.Limits.MaxStore)) / Bytes(divisor),
-		reserved: Bytes(min(tier.ReservedStore, math.MaxInt64)), //nolint:gosec // G115: bounded in the line
+		reserved: Bytes(min(tier.ReservedStore, math.MaxInt64)),
 	}
 }
 
-// share is what an environment takes where nobody has said how much: a quarter, because both environments may stand in
-// one account.
+// share is what an environment takes where nobody has said how much: half of its account.
 func (r room) share() Bytes {
 	if r.limit == 0 {
 		return ModestStorage
 	}
-	return max(MinStorage, min(mostByDefault, r.limit/4))
+	return max(MinStorage, min(mostByDefault, r.limit/2))
 }
 
 func (r room) String() string {

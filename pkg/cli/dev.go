@@ -95,8 +95,8 @@ type dev struct {
 	lock     io.Closer    // of the data folder
 }
 
-// devAckWait is short, because nobody but this process can hold an event of its own server: what it held when it was
-// killed comes back that soon. A sign of life goes out each third of it.
+// devAckWait is short, because nobody but this process holds an event of its own server: what it held when it was killed
+// comes back that soon. A worker that is started against its port all the same must be told it by --ack-wait.
 const devAckWait = 10 * time.Second
 
 // openDev starts what everything else stands on. Errors: Invalid; Unavailable, for an address that is in use; Exhausted,
