@@ -306,7 +306,7 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 		defer over()
 		stopDraining := context.AfterFunc(ctx, server.Drain)
 		defer stopDraining()
-		return web.Serve(ctx, d.ln, front, web.ServerConfig{Log: d.log, Grace: drainGrace})
+		return web.Serve(ctx, d.ln, front, web.ServerConfig{Log: d.log, Grace: drainGrace, Linger: 200 * time.Millisecond})
 	})
 	group.Go(func() error { return d.greet(ctx, args) })
 	return group.Wait()
