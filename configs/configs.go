@@ -1,7 +1,7 @@
-// Package configs carries the files that ship inside the binary: the catalogue of apps, the example workflows and the
-// schema of workflow files.
+// Package configs carries the files that ship inside the binary: the catalogue of apps, the actions, the example
+// workflows and the schema of workflow files.
 //
-// It never reads the disk and never judges what it carries: app and deploy load it, and a test loads every file.
+// It never reads the disk and never judges what it carries: app, action and deploy load it, and a test loads every file.
 package configs
 
 import (
@@ -9,11 +9,14 @@ import (
 	"io/fs"
 )
 
-//go:embed apps examples workflow.schema.json
+//go:embed apps actions examples workflow.schema.json
 var files embed.FS
 
 // Apps is the folder of the catalogue, one YAML file an app.
 func Apps() fs.FS { return folder("apps") }
+
+// Actions is the folder of the prebuilt actions, one YAML file for each major version of an action.
+func Actions() fs.FS { return folder("actions") }
 
 // Examples is the folder of the example workflows, one folder a workflow.
 func Examples() fs.FS { return folder("examples") }

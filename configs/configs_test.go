@@ -9,10 +9,11 @@ import (
 	"github.com/behalf-dev/behalf/configs"
 )
 
-// What the files say is tested where they are read: the catalogue in pkg/app, the examples and the schema in pkg/deploy.
+// What the files say is tested where they are read: the catalogue in pkg/app, the actions in pkg/action, the examples and
+// the schema in pkg/deploy.
 func TestEveryFolderShips(t *testing.T) {
 	t.Parallel()
-	for name, fsys := range map[string]fs.FS{"apps": configs.Apps(), "examples": configs.Examples()} {
+	for name, fsys := range map[string]fs.FS{"apps": configs.Apps(), "actions": configs.Actions(), "examples": configs.Examples()} {
 		entries, err := fs.ReadDir(fsys, ".")
 		if err != nil || len(entries) == 0 {
 			t.Errorf("%s: %d entries, %v", name, len(entries), err)
