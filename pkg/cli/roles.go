@@ -99,6 +99,7 @@ func runnerOf(g guests, apps app.Catalog, cfg egress.Config) (*step.Runner, erro
 	if err != nil {
 		return nil, err
 	}
+	cfg.ResponseHeaderTimeout = behalf.MaxTimeout // the run's own timeout ends a call sooner
 	return step.New(g, actions, egress.New(cfg).Client(behalf.MaxTimeout)), nil
 }
 
