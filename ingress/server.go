@@ -115,10 +115,15 @@ func New(cfg Config, envs map[behalf.Environment]Env, log zerolog.Logger, reg pr
 func (s *Server) Run(ctx context.Context, ln net.Listener, cfg web.ServerConfig) error {
 	// A request that is on its way may last as long as its caller's wait; cut short it would tell nobody that it runs.
 	cfg.Grace = cmp.Or(cfg.Grace, s.cfg.Wait+s.cfg.PublishTimeout+journalTimeout)
+	cfg.Linger = cmp.Or(cfg.Linger, linger)
 	stop := context.AfterFunc(ctx, s.Drain)
 	defer stop()
 	return web.Serve(ctx, ln, s, cfg)
 }
+
+// linger is how long those who come while we leave are told so. A load balancer that asks /readyz each second has
+// noticed by then.
+const linger = 2 * time.Second
 
 // Drain makes the server take nothing more: what is on its way ends well, everything new is told to come again.
 func (s *Server) Drain() { s.draining.Store(true) }

@@ -87,6 +87,7 @@ func draining(t *testing.T, w *world, tb *table) {
 	// Connections are accepted in their order: when the second one's request is with the vendor, the first is accepted too.
 	f.until(t, "have the call", func() bool { calls, _ := w.vendor.of("waits at the stop"); return len(calls) > 0 })
 	f.signal(t, syscall.SIGTERM)
+	lingers(t, w, tb, f, d)
 	eventually(t, 10*time.Second, "the ingress still listens", func() bool { return !listens(f) })
 	pause(200 * time.Millisecond) // until the goroutine beside the one that closed the listener has its turn
 
@@ -107,6 +108,20 @@ func draining(t *testing.T, w *world, tb *table) {
 		t.Error("the ingress does not end")
 	}
 	tooLate(t, w, tb, late)
+}
+
+// lingers checks that who comes right after the stop is told to come again.
+func lingers(t *testing.T, w *world, tb *table, f front, d deployed) {
+	t.Helper()
+	eventually(t, 10*time.Second, "the ingress still says that it is ready", func() bool {
+		ready, err := w.http.Get(f.url + "/readyz")
+		return err == nil && ready.Body.Close() == nil && ready.StatusCode == http.StatusServiceUnavailable
+	})
+	a := w.post(f.of(d), event("comes right after the stop"))
+	tb.expect(t, "comes right after the stop", "comes right after the stop", a, 503, behalf.CodeUnavailable)
+	if a.header.Get("Retry-After") == "" || len(w.kept()["comes right after the stop"]) > 0 {
+		t.Errorf("who came right after the stop was told %v, or is kept", a.header)
+	}
 }
 
 // tooLate checks what became of requests to an ingress that drains. Each is refused, or cut off without a word, as

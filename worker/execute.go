@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/expr"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/step"
 )
@@ -48,7 +50,7 @@ func (w *Worker) takeOver(ctx context.Context, a *attempt) {
 func (w *Worker) one(ctx context.Context, a *attempt, s behalf.Step, last bool) (over bool, err error) {
 	w.cfg.Points(ctx, BeforeStep)
 	began := time.Now()
-	outcome, err := w.runOwned(ctx, a, s)
+	outcome, err := w.runFilled(ctx, a, s)
 	took := cmp.Or(outcome.Duration, time.Since(began))
 	a.spent += took
 	a.timing.Steps += took
@@ -109,6 +111,33 @@ func (w *Worker) early(ctx context.Context, a *attempt) {
 	w.tell(ctx, a.delivery, behalf.Result{
 		V: behalf.FormatVersion, Run: a.run.Event.Run, State: behalf.StateRunning, Response: r, Timing: a.timing,
 	})
+}
+
+// runFilled fills in the expressions of the step's props and runs it. One that cannot be filled in is the author's failure,
+// as if the step had thrown.
+func (w *Worker) runFilled(ctx context.Context, a *attempt, s behalf.Step) (behalf.Outcome, error) {
+	call := a.call(s)
+	props, err := filled(s.Props, call.Steps)
+	switch {
+	case fault.Is(err, fault.StepFailed):
+		return behalf.Outcome{Err: &behalf.StepError{Name: "ExpressionError", Message: fault.Safe(err)}}, nil
+	case err != nil:
+		return behalf.Outcome{}, err
+	}
+	call.Props = props
+	return w.runOwned(ctx, a, call)
+}
+
+// filled evaluates the expressions in props, where there are any.
+func filled(props, steps json.RawMessage) (json.RawMessage, error) {
+	if !bytes.Contains(props, []byte("{{")) {
+		return props, nil
+	}
+	template, err := expr.Parse(props)
+	if err != nil { // checked at deploy, by this release or one that knew more
+		return nil, fault.Wrap(fault.StepFailed, "worker.filled", err)
+	}
+	return template.Eval(steps)
 }
 
 func (a *attempt) call(s behalf.Step) step.Call {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/step"
 )
 
 // errUnowned marks what the journal says where a run cannot be claimed: then nothing of it may happen here.
@@ -16,12 +17,11 @@ var errUnowned = errors.New("the run is not ours")
 
 // runOwned runs a step only while the run is this attempt's: it makes sure of it at the last moment before the author's
 // code starts, which may be long after the delivery, and ends the step where another attempt turns out to have the run.
-func (w *Worker) runOwned(ctx context.Context, a *attempt, s behalf.Step) (behalf.Outcome, error) {
+func (w *Worker) runOwned(ctx context.Context, a *attempt, call step.Call) (behalf.Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var watching *watch
 	defer func() { watching.stop() }() // also where the runner panics
-	call := a.call(s)
 	call.Begin = func(ctx context.Context) error {
 		if err := w.own(ctx, a); err != nil {
 			return errors.Join(errUnowned, err)

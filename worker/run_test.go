@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -413,5 +414,44 @@ func TestATriggerThatWasTooLargeForItsEventIsFetched(t *testing.T) {
 	}
 	if event := string(w.records(e.Run)[0].Finish.Event); len(event) > 2<<10 || !strings.Contains(event, string(ref.Object)) {
 		t.Errorf("the record keeps %.300s", event)
+	}
+}
+
+func TestPropsAreFilledIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	v := version("one", "two")
+	v.Steps[1].Props = json.RawMessage(`{"user":"{{steps.trigger.context.external_user_id}}","said":"{{steps.one.said}}!","all":"{{steps.one}}","as":"it is"}`)
+	w.store.version(v)
+	var props json.RawMessage
+	w.runner = func(ctx context.Context, c step.Call) (behalf.Outcome, error) {
+		props = c.Props
+		return ok(ctx, c)
+	}
+	w.start(worker.Config{})
+	e := eventOf(alice)
+	if r := w.call(e); r.State != behalf.StateOK {
+		t.Fatalf("the answer is %+v, %+v", r, r.Failure)
+	}
+	if want := `{"user":"abc-123","said":"one!","all":{"said":"one"},"as":"it is"}`; string(props) != want {
+		t.Errorf("the props are %s, want %s", props, want)
+	}
+}
+
+func TestAnExpressionThatCannotBeFilledInFailsItsStep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	v := version("one", "two")
+	v.Steps[1].Props = json.RawMessage(`{"text":"{{steps.one.missing.name}}"}`)
+	w.store.version(v)
+	var ran atomic.Int64
+	w.runner = func(context.Context, step.Call) (behalf.Outcome, error) {
+		ran.Add(1)
+		return behalf.Outcome{Exports: json.RawMessage(`{}`)}, nil
+	}
+	w.start(worker.Config{})
+	r := w.call(eventOf(""))
+	if r.Failure == nil || r.Failure.Code != behalf.CodeStepFailed || r.Failure.Step != "two" || !strings.Contains(r.Failure.Message, "steps.one.missing is undefined") || ran.Load() != 1 {
+		t.Errorf("the answer is %+v, %+v; %d steps ran", r, r.Failure, ran.Load())
 	}
 }

@@ -92,6 +92,8 @@ const (
 // Step is one unit of a workflow.
 type Step struct {
 	Name StepName `json:"name"`
+	// Uses is the action that the step is, with its major version: slack-send-message@1. Empty for a code step.
+	Uses string `json:"uses,omitempty"`
 	// Source is the code of a code step. Nil for an action.
 	Source *Source `json:"source,omitempty"`
 	// Accounts tells for each prop whose account it is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -80,11 +81,15 @@ func (r runs) List(ctx context.Context, q api.RunQuery) (api.RunPage, error) {
 }
 
 // loader reads workflow files as the API asks for it.
-func loader(apps app.Catalog) api.Loader {
-	return func(project behalf.ProjectID, folder string, files map[string][]byte) (api.Loaded, error) {
-		l, err := deploy.Load(project, folder, files, apps)
-		return api.Loaded{Version: l.Version, Sources: l.Sources}, err
+func loader(apps app.Catalog) (api.Loader, error) {
+	actions, err := action.Standard(apps)
+	if err != nil {
+		return nil, err
 	}
+	return func(project behalf.ProjectID, folder string, files map[string][]byte) (api.Loaded, error) {
+		l, err := deploy.Load(project, folder, files, apps, actions)
+		return api.Loaded{Version: l.Version, Sources: l.Sources}, err
+	}, nil
 }
 
 // records is the store as the API asks for it.

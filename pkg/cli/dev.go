@@ -289,8 +289,12 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	answered, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
 	cached := credential.NewCached(d.secrets, credential.CacheConfig{})
+	runner, err := runnerOf(guests{pool: pool}, d.apps, d.reach())
+	if err != nil {
+		return err
+	}
 	for env, p := range d.all {
-		worker, source := workerOf(worker.Config{Slots: d.flags.slots, Registerer: d.reg}, p, stepAuth{env, cached, d.apps}, guests{pool: pool}, d.log)
+		worker, source := workerOf(worker.Config{Slots: d.flags.slots, Registerer: d.reg}, p, stepAuth{env, cached, d.apps}, runner, d.log)
 		group.Go(func() error { return p.follow(ctx, source, d.log) })
 		working.Go(func() error { return worker.Run(answered) })
 	}
@@ -302,7 +306,7 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 		defer over()
 		stopDraining := context.AfterFunc(ctx, server.Drain)
 		defer stopDraining()
-		return web.Serve(ctx, d.ln, front, web.ServerConfig{Log: d.log, Grace: drainGrace})
+		return web.Serve(ctx, d.ln, front, web.ServerConfig{Log: d.log, Grace: drainGrace, Linger: 200 * time.Millisecond})
 	})
 	group.Go(func() error { return d.greet(ctx, args) })
 	return group.Wait()

@@ -30,7 +30,11 @@ func (d *dev) greet(ctx context.Context, args []string) error {
 	if err := d.connectPractice(ctx); err != nil {
 		return err
 	}
-	deployer := api.NewDeployer(d.links(), apiEnvironments(d.all, d.secrets), loader(d.apps))
+	load, err := loader(d.apps)
+	if err != nil {
+		return err
+	}
+	deployer := api.NewDeployer(d.links(), apiEnvironments(d.all, d.secrets), load)
 	d.world.printf("Behalf %s serves at %s\n", version, d.file.IngressURL)
 	var last [sha256.Size]byte
 	tick := time.NewTicker(reloadEvery)

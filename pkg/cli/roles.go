@@ -16,12 +16,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/behalf-dev/behalf/ingress"
+	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/auth"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
+	"github.com/behalf-dev/behalf/pkg/egress"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/step"
 	"github.com/behalf-dev/behalf/pkg/web"
@@ -55,9 +57,13 @@ func apiOf(ctx context.Context, cfg api.Config, d roleDeps, log zerolog.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	load, err := loader(d.apps)
+	if err != nil {
+		return nil, err
+	}
 	return api.New(cfg, api.Deps{
 		Environments: apiEnvironments(d.all, d.credentials), Verifier: d.all.verifier(), Signer: signer, Apps: d.apps,
-		Load: loader(d.apps), Render: ingress.Render, Ready: d.all.ready, Registerer: d.reg, Log: log,
+		Load: load, Render: ingress.Render, Ready: d.all.ready, Registerer: d.reg, Log: log,
 	}), nil
 }
 
@@ -88,14 +94,24 @@ func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf
 	return envs
 }
 
+// runnerOf puts together what runs steps: guests for code, and our own dialer for actions.
+func runnerOf(g guests, apps app.Catalog, cfg egress.Config) (*step.Runner, error) {
+	actions, err := action.Standard(apps)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ResponseHeaderTimeout = behalf.MaxTimeout // the run's own timeout ends a call sooner
+	return step.New(g, actions, egress.New(cfg).Client(behalf.MaxTimeout)), nil
+}
+
 // workerOf puts the worker of one environment together. Its source has to be told of projects: see follow.
-func workerOf(cfg worker.Config, p *parts, credentials worker.Credentials, g guests, log zerolog.Logger) (*worker.Worker, *bus.Source) {
+func workerOf(cfg worker.Config, p *parts, credentials worker.Credentials, runner worker.Runner, log zerolog.Logger) (*worker.Worker, *bus.Source) {
 	cfg.Environment = p.env
 	cfg.Name = cmp.Or(cfg.Name, workerName())
 	cfg.Points = failpoints()
 	source := p.bus.Source(cfg.Slots)
 	return worker.New(cfg, worker.Deps{
-		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Credentials: credentials, Runner: step.New(g),
+		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Credentials: credentials, Runner: runner,
 	}, log), source
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
+	"github.com/behalf-dev/behalf/pkg/egress"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
 	"github.com/behalf-dev/behalf/worker"
@@ -83,7 +84,11 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if s.metricsAddr != "" {
 		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.ready, log) })
 	}
-	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{env, credential.NewCached(credentials, credential.CacheConfig{}), apps}, guests{pool, refusalOf(f.unsafe)}, log)
+	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, egress.Config{})
+	if err != nil {
+		return err
+	}
+	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{env, credential.NewCached(credentials, credential.CacheConfig{}), apps}, runner, log)
 	group.Go(func() error { return all[env].follow(ctx, source, log) })
 	log.Info().Str("environment", string(env)).Str("tier", string(pool.Tier())).Msg("worker takes events")
 	group.Go(func() error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/deploy/strict"
@@ -52,11 +53,12 @@ type Loaded struct {
 // Load checks the files of a folder, by their paths in it, and makes the version that they say. The same files always
 // give the same version, under the same id. The folder's name identifies the workflow in its project, unless the file
 // does by an id. The error is Mistakes.
-func Load(project behalf.ProjectID, folder string, files map[string][]byte, catalog app.Catalog) (Loaded, error) {
+func Load(project behalf.ProjectID, folder string, files map[string][]byte, catalog app.Catalog, actions action.Catalog) (Loaded, error) {
 	l := &loader{
 		folder:  folder,
 		files:   files,
 		catalog: catalog,
+		actions: actions,
 		loaded:  Loaded{Sources: map[string][]byte{}},
 	}
 	l.version = &l.loaded.Version
@@ -76,8 +78,10 @@ type loader struct {
 	folder   string
 	files    map[string][]byte
 	catalog  app.Catalog
+	actions  action.Catalog
 	loaded   Loaded
 	version  *behalf.Version
+	before   []behalf.StepName // the steps read so far
 	mistakes Mistakes
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/behalf-dev/behalf/configs"
+	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/deploy"
@@ -26,6 +27,15 @@ const project = behalf.ProjectID("proj_test")
 func catalog(tb testing.TB) app.Catalog {
 	tb.Helper()
 	c, err := app.Load(configs.Apps())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func actions(tb testing.TB) action.Catalog {
+	tb.Helper()
+	c, err := action.Standard(catalog(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -77,7 +87,7 @@ func TestGoodWorkflows(t *testing.T) {
 	for _, path := range inputs(t, "testdata/good/*.txtar") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
-			loaded, err := deploy.Load(project, "folder", unpack(t, path), catalog(t))
+			loaded, err := deploy.Load(project, "folder", unpack(t, path), catalog(t), actions(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +105,7 @@ func TestBadWorkflows(t *testing.T) {
 	for _, path := range inputs(t, "testdata/bad/*.txtar") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
-			_, err := deploy.Load(project, "folder", unpack(t, path), catalog(t))
+			_, err := deploy.Load(project, "folder", unpack(t, path), catalog(t), actions(t))
 			if !fault.Is(err, fault.Invalid) || fault.Safe(err) != err.Error() {
 				t.Fatalf("kind %v, safe %q", fault.KindOf(err), fault.Safe(err))
 			}
@@ -110,7 +120,7 @@ func TestTheIdFollowsTheContentAlone(t *testing.T) {
 		loaded, err := deploy.Load(project, folder, map[string][]byte{
 			deploy.File: []byte("name: " + name + "\ntriggers: [{ type: http, auth: oauth }]\nsteps: [{ name: a, run: a.mjs }]\n"),
 			"a.mjs":     []byte(code),
-		}, catalog(t))
+		}, catalog(t), actions(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +144,7 @@ func TestTheIdFollowsTheContentAlone(t *testing.T) {
 
 func TestSourcesAreNamedByTheirContent(t *testing.T) {
 	t.Parallel()
-	loaded, err := deploy.Load(project, "folder", unpack(t, "testdata/good/everything.txtar"), catalog(t))
+	loaded, err := deploy.Load(project, "folder", unpack(t, "testdata/good/everything.txtar"), catalog(t), actions(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +195,7 @@ func TestLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			files := map[string][]byte{deploy.File: []byte(c.yaml), "a.mjs": bytes.Repeat([]byte("x"), c.code)}
-			_, err := deploy.Load(project, "folder", files, catalog(t))
+			_, err := deploy.Load(project, "folder", files, catalog(t), actions(t))
 			if c.want == "" {
 				if err != nil {
 					t.Errorf("got %v", err)
@@ -202,7 +212,7 @@ func TestLimits(t *testing.T) {
 func TestAFolderMustHaveAName(t *testing.T) {
 	t.Parallel()
 	for _, folder := range []string{"", ".", "..", ".hidden", "a/b", `a\b`, "a\nb", "a\xff", strings.Repeat("x", 101)} {
-		_, err := deploy.Load(project, folder, unpack(t, "testdata/good/minimal.txtar"), catalog(t))
+		_, err := deploy.Load(project, folder, unpack(t, "testdata/good/minimal.txtar"), catalog(t), actions(t))
 		if !fault.Is(err, fault.Invalid) {
 			t.Errorf("%q: got %v", folder, err)
 		}
@@ -223,7 +233,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, yaml []byte) {
 		code := []byte("export default {};")
 		files := map[string][]byte{deploy.File: yaml, "a.mjs": code, "only.mjs": code, "second.mjs": code, "lib/first.mjs": code}
-		loaded, err := deploy.Load(project, "folder", files, apps)
+		loaded, err := deploy.Load(project, "folder", files, apps, actions(t))
 		if err != nil {
 			if !fault.Is(err, fault.Invalid) || err.Error() == "" {
 				t.Fatalf("kind %v: %v", fault.KindOf(err), err)
@@ -262,13 +272,13 @@ triggers:
 steps:
   - name: notify
     run: notify.py
-    accounts: { slack: end_user }
+    accounts: { slak: end_user }
 `),
-	}, apps)
+	}, apps, action.Catalog{})
 	fmt.Println(err)
 	// Output:
 	// notify/workflow.yaml:3: triggers[0].auth is missing; hint: write auth: oauth (your backend's token), auth: token (one fixed token) or auth: none (open to everyone)
 	// notify/workflow.yaml:4: there is no field "auht" here; hint: did you mean auth?
 	// notify/workflow.yaml:7: Python steps are not built yet; hint: write run: and a .mjs file; Python comes in a later release
-	// notify/workflow.yaml:8: there is no app "slack"; hint: write the name of an app: practice
+	// notify/workflow.yaml:8: there is no app "slak"; hint: write the name of an app: custom, github, google_sheets, hubspot, openai, postgresql, practice or slack
 }

@@ -130,7 +130,7 @@ func TestEveryExampleLoads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loaded, err := deploy.Load(project, folder, files, catalog(t))
+		loaded, err := deploy.Load(project, folder, files, catalog(t), actions(t))
 		if err != nil {
 			t.Errorf("%v", err)
 		}

@@ -35,15 +35,13 @@ func respondShape() strict.Shape {
 
 func stepShape() strict.Shape {
 	const (
-		actions = "write run: and a .mjs file; prebuilt actions come in the next release"
-		blocks  = "leave it out: blocks come in a later release; a code step can decide and loop by itself"
-		waits   = "leave it out: waits and approvals come in a later release"
-		tuning  = "leave it out: it comes in a later release"
+		blocks = "leave it out: blocks come in a later release; a code step can decide and loop by itself"
+		waits  = "leave it out: waits and approvals come in a later release"
+		tuning = "leave it out: it comes in a later release"
 	)
 	return strict.Shape{
-		Known: []string{"name", "run", "accounts", "props"},
+		Known: []string{"name", "uses", "run", "account", "accounts", "props"},
 		Planned: map[string]string{
-			"uses": actions, "account": "write accounts: { APP: end_user }; prebuilt actions, which take one account, come in the next release",
 			"if": blocks, "switch": blocks, "parallel": blocks, "for_each": blocks,
 			"delay": waits, "approval": waits,
 			"isolation": tuning, "concurrent": tuning, "limits": tuning,

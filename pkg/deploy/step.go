@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/deploy/strict"
+	"github.com/behalf-dev/behalf/pkg/expr"
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
 
@@ -31,6 +33,7 @@ func (l *loader) steps(value strict.Value) []behalf.Step {
 	lines := map[behalf.StepName]int{}
 	for _, item := range items {
 		step := l.step(item)
+		l.before = append(l.before, step.Name)
 		if first, twice := lines[step.Name]; twice && step.Name != "" {
 			item.Mistake(fmt.Sprintf("there is a step %s on line %d already", step.Name, first), "give it another name")
 		} else {
@@ -48,9 +51,17 @@ func (l *loader) step(value strict.Value) behalf.Step {
 		return step
 	}
 	step.Name = readStepName(fields.Required("name", "write name: and a name under which later steps find what this one returns"))
-	step.Source = l.readRun(fields)
+	used := l.readUses(fields)
+	if used == nil {
+		step.Source = l.readRun(fields)
+	}
 	step.Accounts = l.readAccounts(fields.Field("accounts"))
-	step.Props = readProps(fields.Field("props"), step.Accounts)
+	l.readOne(fields.Field("account"), used, &step)
+	step.Props = l.readProps(fields.Field("props"), step.Accounts)
+	if used != nil {
+		step.Uses = used.Ref()
+		checkAction(fields, used, step)
+	}
 	return step
 }
 
@@ -70,8 +81,8 @@ func readStepName(value strict.Value) behalf.StepName {
 func (l *loader) readRun(fields strict.Fields) *behalf.Source {
 	value := fields.Field("run")
 	if !value.Given() {
-		if !fields.Field("uses").Given() { // that one is refused by name already
-			value.Mistake("the step says nothing to run", "write run: and a .mjs file of this folder")
+		if !fields.Field("uses").Given() { // that one has its mistake already
+			value.Mistake("the step says nothing to run", "write run: and a .mjs file of this folder, or uses: and an action such as slack-send-message@1")
 		}
 		return nil
 	}
@@ -186,8 +197,9 @@ func (l *loader) apps() string {
 	return strict.Alternatives(words)
 }
 
-// readProps reads the configured values: literals, as one JSON object with its names in order.
-func readProps(value strict.Value, accounts map[string]behalf.AccountRef) json.RawMessage {
+// readProps reads the configured values, with their expressions as they are written, as one JSON object with its names
+// in order.
+func (l *loader) readProps(value strict.Value, accounts map[string]behalf.AccountRef) json.RawMessage {
 	if !value.Given() {
 		return nil
 	}
@@ -198,7 +210,7 @@ func readProps(value strict.Value, accounts map[string]behalf.AccountRef) json.R
 	for _, name := range fields.Names() {
 		checkProp(fields.Field(name), name, accounts)
 	}
-	data, ok := value.JSON(literal)
+	data, ok := value.JSON(l.checkExpressions)
 	if !ok {
 		return nil
 	}
@@ -210,6 +222,30 @@ func readProps(value strict.Value, accounts map[string]behalf.AccountRef) json.R
 		value.Mistake(fmt.Sprintf("the step's props are larger than %d KiB as JSON", MaxProps>>10), "put large values into the step's code")
 	}
 	return props
+}
+
+// checkExpressions checks one text of the props.
+func (l *loader) checkExpressions(value strict.Value, text string) {
+	quoted, err := json.Marshal(text)
+	if err != nil { // a string always can
+		return
+	}
+	template, err := expr.Parse(quoted)
+	if mistakes, ok := errors.AsType[expr.Mistakes](err); ok {
+		for _, m := range mistakes {
+			what := m.What
+			if m.Column > 0 {
+				what = fmt.Sprintf("the expression cannot be read at column %d of the text: %s", m.Column, m.What)
+			}
+			value.Mistake(what, m.Hint)
+		}
+		return
+	}
+	for _, name := range template.Steps() {
+		if name != "trigger" && !slices.Contains(l.before, behalf.StepName(name)) {
+			value.Mistake(fmt.Sprintf("the expression reads steps.%s, and no step before this one has that name", name), "a step reads steps.trigger and the steps above it")
+		}
+	}
 }
 
 func checkProp(value strict.Value, name string, accounts map[string]behalf.AccountRef) {

@@ -199,6 +199,6 @@ func withContentType(headers map[string]string) map[string]string {
 // literal refuses expressions wherever a text stands for itself.
 func literal(value strict.Value, text string) {
 	if strings.Contains(text, "{{") {
-		value.Mistake("expressions ({{ }}) are not built yet", "read the value in the step's code, as steps.trigger.event.body.…; expressions come in the next release")
+		value.Mistake("expressions ({{ }}) are for the props of steps", "write the value itself here, or answer from a step with $.respond")
 	}
 }

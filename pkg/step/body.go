@@ -12,11 +12,11 @@ import (
 func (c Call) appendBody(b []byte) ([]byte, error) {
 	b = append(b, `"context":{"attempt":`...)
 	b = strconv.AppendInt(b, int64(c.Attempt), 10)
-	b = appendString(append(b, `,"idempotency_key":`...), string(c.Run)+":"+string(c.Path))
+	b = appendString(append(b, `,"idempotency_key":`...), c.idempotencyKey())
 	b = append(b, `},"apps":{`...)
 	for prop, app := range c.Apps {
 		b = append(appendString(b, prop), ':')
-		b = append(app.appendTo(b), ',')
+		b = append(appendApp(b, app), ',')
 	}
 	b = append(closed(b), `,"props":`...)
 	b, err := appendObject(b, c.Props)
@@ -30,7 +30,10 @@ func (c Call) appendBody(b []byte) ([]byte, error) {
 	return append(b, ','), nil
 }
 
-func (a App) appendTo(b []byte) []byte {
+// idempotencyKey is the same for every attempt of a step.
+func (c Call) idempotencyKey() string { return string(c.Run) + ":" + string(c.Path) }
+
+func appendApp(b []byte, a App) []byte {
 	b = appendString(append(b, `{"app":`...), string(a.Slug))
 	b = append(b, `,"auth":{`...)
 	for field, value := range a.Auth {

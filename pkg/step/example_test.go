@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
 	"github.com/behalf-dev/behalf/pkg/secret"
@@ -20,7 +21,7 @@ func ExampleRunner_Run() {
 	over := make(chan error, 1)
 	go func() { over <- pool.Run(ctx) }() // keeps guests warm until the end
 
-	out, err := step.New(pool).Run(ctx, step.Call{
+	out, err := step.New(pool, action.Catalog{}, nil).Run(ctx, step.Call{
 		Project: "proj_1", Environment: behalf.Development, Version: "d_1", Run: behalf.NewRunID(), Path: "greet", Attempt: 1,
 		Step: behalf.Step{Name: "greet", Source: &behalf.Source{File: "greet.mjs", Runtime: behalf.RuntimeNode}},
 		Code: `export default defineComponent({

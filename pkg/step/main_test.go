@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
 	"github.com/behalf-dev/behalf/pkg/step"
@@ -68,7 +69,7 @@ func do(tb testing.TB, c step.Call) behalf.Outcome {
 func within(tb testing.TB, limit time.Duration, c step.Call) behalf.Outcome {
 	tb.Helper()
 	c.Timeout = limit
-	out, err := step.New(pool).Run(tb.Context(), c)
+	out, err := step.New(pool, action.Catalog{}, nil).Run(tb.Context(), c)
 	if err != nil {
 		tb.Fatalf("the platform failed: %v", err)
 	}

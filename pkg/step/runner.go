@@ -8,12 +8,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
-	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
 // Call is one execution of one step.
@@ -42,10 +43,7 @@ type Call struct {
 }
 
 // App is an account as a step gets it: the app, and the fields of its credential that are found under $auth.
-type App struct {
-	Slug behalf.AppSlug
-	Auth map[string]secret.String
-}
+type App = action.App
 
 // Guests run jobs in sandboxed processes, as sandbox.Pool does.
 type Guests interface {
@@ -53,10 +51,17 @@ type Guests interface {
 }
 
 // Runner runs steps. It is safe for concurrent use.
-type Runner struct{ node Guests }
+type Runner struct {
+	node    Guests
+	actions action.Catalog
+	client  *http.Client
+}
 
-// New makes a runner whose Node steps run in these guests.
-func New(node Guests) *Runner { return &Runner{node: node} }
+// New makes a runner whose Node steps run in these guests, and whose actions send their requests by this client: one of
+// egress, which judges each address.
+func New(node Guests, actions action.Catalog, client *http.Client) *Runner {
+	return &Runner{node: node, actions: actions, client: client}
+}
 
 // Run runs one step to its end.
 //
@@ -66,8 +71,11 @@ func New(node Guests) *Runner { return &Runner{node: node} }
 // in part), Internal for a call that makes no sense, and whatever Begin says.
 func (r *Runner) Run(ctx context.Context, c Call) (behalf.Outcome, error) {
 	const op = "step.Run"
-	if c.Step.Source == nil {
-		return behalf.Outcome{}, fault.Newf(fault.Internal, op, "step %s has no source, and actions come later", c.Step.Name)
+	switch {
+	case c.Step.Uses != "":
+		return r.runAction(ctx, c)
+	case c.Step.Source == nil:
+		return behalf.Outcome{}, fault.Newf(fault.Internal, op, "step %s has neither code nor an action", c.Step.Name)
 	}
 	switch c.Step.Source.Runtime {
 	case behalf.RuntimeNode:

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
@@ -37,7 +38,7 @@ func TestAReplyIsHeldAgainstTheLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			runner := step.New(guests(func(sandbox.Job) (sandbox.Reply, error) { return c.reply, nil }))
+			runner := step.New(guests(func(sandbox.Job) (sandbox.Reply, error) { return c.reply, nil }), action.Catalog{}, nil)
 			out, err := runner.Run(t.Context(), call(t, ""))
 			if err != nil {
 				t.Fatal(err)
@@ -60,7 +61,7 @@ func TestACallIsWrittenAsAnObjectsMembers(t *testing.T) {
 	runner := step.New(guests(func(job sandbox.Job) (sandbox.Reply, error) {
 		body, timeout = string(job.Body), job.Timeout
 		return sandbox.Reply{}, nil
-	}))
+	}), action.Catalog{}, nil)
 	c := call(t, "")
 	c.Run, c.Path, c.Attempt = "run_1", `each[3].a"b`, 2
 	c.Props, c.Steps = json.RawMessage(`{"a":1}`), json.RawMessage(`{"trigger":{}}`)
@@ -93,7 +94,7 @@ func TestWhatIsNoFaultOfTheAuthorsIsAnError(t *testing.T) {
 			t.Parallel()
 			in := call(t, "")
 			c.change(&in)
-			_, err := step.New(guests(func(sandbox.Job) (sandbox.Reply, error) { return sandbox.Reply{}, away })).Run(t.Context(), in)
+			_, err := step.New(guests(func(sandbox.Job) (sandbox.Reply, error) { return sandbox.Reply{}, away }), action.Catalog{}, nil).Run(t.Context(), in)
 			if fault.KindOf(err) != c.kind || c.kind == fault.Unavailable && !errors.Is(err, away) {
 				t.Errorf("got %v", err)
 			}
@@ -105,7 +106,7 @@ func TestStepsThatAreTooLargeAreTheWorkflowsFault(t *testing.T) {
 	t.Parallel()
 	c := call(t, "")
 	c.Steps = json.RawMessage(`{"x":"` + strings.Repeat("x", 48<<20) + `"}`)
-	out, err := step.New(nil).Run(t.Context(), c)
+	out, err := step.New(nil, action.Catalog{}, nil).Run(t.Context(), c)
 	if err != nil || out.Err == nil || !strings.Contains(out.Err.Message, "larger than 48 MiB") {
 		t.Errorf("%+v, %v", out.Err, err)
 	}

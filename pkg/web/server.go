@@ -41,6 +41,11 @@ type ServerConfig struct {
 	//
 	// Defaults to 20 seconds.
 	Grace time.Duration
+	// Linger is how long new requests are still handed to the handler after Serve was told to stop, so that one which
+	// drains can tell them to come again: net/http drops them without a word.
+	//
+	// Defaults to none.
+	Linger time.Duration
 	// Log takes what net/http has to complain about.
 	Log zerolog.Logger
 }
@@ -71,7 +76,7 @@ func NewServer(handler http.Handler, cfg ServerConfig) *http.Server {
 	}
 }
 
-// Serve serves until ctx ends; then it takes no new requests, lets those under way finish within the grace period, and
+// Serve serves until ctx ends; then, once it has lingered, it takes no new requests, lets those under way finish within the grace period, and
 // returns nil. It closes the listener. An error means that the server fell over by itself, or that requests were cut.
 func Serve(ctx context.Context, ln net.Listener, handler http.Handler, cfg ServerConfig) error {
 	srv := NewServer(handler, cfg)
@@ -82,6 +87,11 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, cfg Serve
 	case err := <-stopped: // it fell over by itself
 		return fault.Wrap(fault.Internal, "web.Serve", err)
 	case <-ctx.Done():
+	}
+	select {
+	case err := <-stopped:
+		return fault.Wrap(fault.Internal, "web.Serve", err)
+	case <-time.After(cfg.Linger):
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.withDefaults().Grace)
 	defer cancel()
