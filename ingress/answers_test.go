@@ -156,9 +156,14 @@ func rows() map[string]row {
 			auth: "none", mode: "immediate", world: refuses(fault.Unavailable), status: 503, code: "unavailable",
 			text: "Behalf cannot accept events right now; nothing was accepted, send it again later", also: map[string]string{"Retry-After": "1"},
 		},
-		"idempotency key": {
-			auth: "oauth", mode: "custom", headers: oauth + "Idempotency-Key: k", status: 400, code: "request_invalid",
-			text: "Idempotency-Key comes in the next release; send the request without it",
+		"a key that is none": {
+			auth: "oauth", mode: "custom", headers: oauth + "Idempotency-Key: ", status: 400, code: "request_invalid",
+			text: "Idempotency-Key must be sent once, with 1 to 255 printable ASCII characters",
+		},
+		"a key that cannot be taken": {
+			auth: "oauth", mode: "custom", headers: oauth + "Idempotency-Key: k", status: 503, code: "unavailable",
+			world: func(w *world) { w.keys.fails = fault.New(fault.Unavailable, "journal", "away") },
+			text:  "Behalf cannot accept events right now; nothing was accepted, send it again later", also: map[string]string{"Retry-After": "1"},
 		},
 
 		"its own answer": {

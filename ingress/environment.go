@@ -44,6 +44,9 @@ type Verifier interface {
 
 // Journal knows how far a run is. NotFound is a run of which it knows nothing, yet.
 type Journal interface {
+	// Accept takes a keyed run for the request of this hash. Where another had it before, first is false and was is that
+	// one's hash, empty where it is not known any more. After an error nothing but the key may be taken.
+	Accept(ctx context.Context, e behalf.Event, requestHash string) (first bool, was string, err error)
 	Result(ctx context.Context, project behalf.ProjectID, workflow behalf.WorkflowID, run behalf.RunID) (behalf.Run, error)
 }
 

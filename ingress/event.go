@@ -36,11 +36,11 @@ func (c *call) newEvent(content content, body []byte) (behalf.Event, error) {
 	if err != nil {
 		return behalf.Event{}, err
 	}
-	run := behalf.NewRunID()
+	run := c.newRun(user)
 	return behalf.Event{
 		V: behalf.FormatVersion, ID: run.Event(), Run: run, Project: c.endpoint.Project, Environment: c.environment,
 		Workflow: c.endpoint.Workflow, Version: c.endpoint.Version, Lane: behalf.Shared, User: user, At: c.started,
-		Origin: c.origin(accounts), Trigger: trigger,
+		Origin: c.origin(run, accounts), Trigger: trigger,
 	}, nil
 }
 
@@ -68,21 +68,27 @@ func (c *call) park(ctx context.Context, e behalf.Event) (behalf.Event, error) {
 	return e, nil
 }
 
-func (c *call) origin(accounts map[behalf.AppSlug]behalf.AccountID) behalf.Origin {
+func (c *call) origin(run behalf.RunID, accounts map[behalf.AppSlug]behalf.AccountID) behalf.Origin {
 	o := behalf.Origin{
 		Endpoint: c.endpoint.ID, Client: c.client, Waits: c.endpoint.Trigger.Respond.Waits(), Trusted: c.trusted(), Accounts: accounts,
 	}
 	if c.endpoint.Trigger.Auth != behalf.AuthOAuth {
-		c.token, o.ResultHash = newResultToken()
+		c.token, o.ResultHash = c.newResultToken(run)
 	}
 	return o
 }
 
-// newResultToken makes the random token that reads a result where the caller has no OAuth, and the hash of it that
+// newResultToken makes the token that reads a result where the caller has no OAuth, and the hash of it that
 // the run keeps.
-func newResultToken() (token, hash string) {
+//
+// It is random, or, where the request has a key, follows from that: whoever sends the key again has the answer anyway.
+func (c *call) newResultToken(run behalf.RunID) (token, hash string) {
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // crypto/rand never fails: it ends the process instead
+	if c.key != "" {
+		made := sha256.Sum256([]byte("result token\x00" + string(run) + "\x00" + c.key))
+		copy(random[:], made[:])
+	}
 	token = base64.RawURLEncoding.EncodeToString(random[:])
 	sum := sha256.Sum256([]byte(token))
 	return token, hex.EncodeToString(sum[:])

@@ -30,6 +30,9 @@ type call struct {
 	parked *behalf.ObjectRef
 	// place is that of the body, where it may be large.
 	place *place
+	// key is the Idempotency-Key, and replays says that another request has had it before.
+	key     string
+	replays bool
 	// token reads the result later, where the caller has no OAuth.
 	token string
 	// run is set when publishing begins and cleared when it was refused for certain: while it is set, something may
@@ -58,7 +61,10 @@ func (s *Server) invoke(ctx context.Context, c *call) error {
 		c.drop(ctx)
 		return err
 	}
-	if event.Origin.Waits {
+	switch {
+	case c.replays:
+		return c.replay(ctx, event)
+	case event.Origin.Waits:
 		return c.exchange(ctx, event)
 	}
 	return c.hand(ctx, event)
@@ -83,6 +89,9 @@ func (c *call) take(ctx context.Context) (behalf.Event, error) {
 	if err := c.checkUser(ctx, event); err != nil {
 		return behalf.Event{}, err
 	}
+	if err := c.claim(ctx, event, body); err != nil || c.replays {
+		return event, err // of a request that comes again nothing is kept
+	}
 	return c.keep(ctx, event)
 }
 
@@ -101,8 +110,8 @@ func (c *call) keep(ctx context.Context, e behalf.Event) (behalf.Event, error) {
 
 // content reads from the headers how the body becomes event.body.
 func (c *call) content() (content, error) {
-	if _, keyed := c.r.Header["Idempotency-Key"]; keyed {
-		return content{}, behalf.FailRequestInvalid("Idempotency-Key comes in the next release; send the request without it")
+	if err := c.readKey(); err != nil {
+		return content{}, err
 	}
 	wishes, err := wishesOf(c.r)
 	if err == nil {

@@ -18,6 +18,7 @@ import (
 func TestRefusedHeadersAndBodies(t *testing.T) {
 	t.Parallel()
 	const boundary = "multipart/form-data must name its boundary, of at most 70 characters"
+	const key = "Idempotency-Key must be sent once, with 1 to 255 printable ASCII characters"
 	const accounts = "x-behalf-accounts must be app=apn_… pairs, joined by commas, each app once"
 	for name, c := range map[string]struct{ headers, body, text string }{
 		"multipart":              {"Content-Type: Multipart/Form-Data", "--x--", boundary},
@@ -27,7 +28,10 @@ func TestRefusedHeadersAndBodies(t *testing.T) {
 		"a form in UTF-7":        {"Content-Type: multipart/form-data; boundary=x; charset=utf-7", "--x--", "The body must be UTF-8"},
 		"too deep":               {"Content-Type: application/json", strings.Repeat("[", 257) + strings.Repeat("]", 257), "The JSON body must not be nested deeper than 256"},
 		"far too deep":           {"Content-Type: application/json", strings.Repeat(`{"a":`, 40_000), "The JSON body must not be nested deeper than 256"},
-		"an empty key":           {"Idempotency-Key: ", "", "Idempotency-Key comes in the next release; send the request without it"},
+		"an empty key":           {"Idempotency-Key: ", "", key},
+		"two keys":               {"Idempotency-Key: a\nIdempotency-Key: a", "", key},
+		"a long key":             {"Idempotency-Key: " + strings.Repeat("k", 256), "", key},
+		"a key of other letters": {"Idempotency-Key: schlüssel", "", key},
 		"an empty user":          {"x-pd-external-user-id: ", "", "x-pd-external-user-id: external user ID must have 1 to 250 characters"},
 		"a long user":            {"x-pd-external-user-id: " + strings.Repeat("a", 251), "", "x-pd-external-user-id: external user ID must have 1 to 250 characters"},
 		"a control character":    {"x-pd-external-user-id: a\x85b", "", "x-pd-external-user-id: external user ID must not hold control characters"},

@@ -110,6 +110,32 @@ func (f journal) Result(_ context.Context, _ behalf.ProjectID, _ behalf.Workflow
 	return f(run)
 }
 
+// keys are those that were taken, with the hash of their request.
+type keys struct {
+	mu    sync.Mutex
+	taken map[behalf.RunID]string
+	fails error
+}
+
+// kept is a journal with its keys.
+type kept struct {
+	journal
+	*keys
+}
+
+func (k kept) Accept(_ context.Context, e behalf.Event, hash string) (bool, string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.fails != nil {
+		return false, "", k.fails
+	}
+	if was, taken := k.taken[e.Run]; taken {
+		return false, was, nil
+	}
+	k.taken[e.Run] = hash
+	return true, "", nil
+}
+
 // users is who exists, and which accounts each has.
 type users map[behalf.ExternalUserID][]behalf.Account
 
@@ -227,6 +253,7 @@ type world struct {
 	users    users
 	verify   verifier
 	journal  journal
+	keys     *keys
 	files    *files    // none where nil
 	triggers *triggers // none where nil
 	find     endpoints
@@ -248,6 +275,7 @@ func newWorld(auth behalf.TriggerAuth, mode behalf.RespondMode) *world {
 			"José":    {account("apn_2", "slack", "José", false)},
 			"stale":   {account("apn_3", "slack", "stale", true)},
 		},
+		keys:   &keys{taken: map[behalf.RunID]string{}},
 		config: ingress.Config{WorkflowDomain: "flows.example", APIURL: "https://api.example/", Wait: 20 * time.Millisecond},
 	}
 	w.find = func(id behalf.EndpointID) (behalf.Endpoint, error) {
@@ -294,7 +322,7 @@ func (w *world) server() *ingress.Server { return w.serverOn(w.bus) }
 
 func (w *world) serverOn(b ingress.Bus) *ingress.Server {
 	env := ingress.Env{
-		Bus: b, Users: w.users, Verifier: w.verify, Journal: w.journal,
+		Bus: b, Users: w.users, Verifier: w.verify, Journal: kept{w.journal, w.keys},
 		Endpoints: endpoints(func(id behalf.EndpointID) (behalf.Endpoint, error) { return w.find(id) }),
 	}
 	if w.files != nil {

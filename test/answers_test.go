@@ -90,8 +90,8 @@ func (tb *table) judge(w *world) {
 	tb.complete(w.t)
 }
 
-// complete fails for a code that no row has, but for those that nothing gives yet: there is no limit of a rate, and no
-// request with an Idempotency-Key.
+// complete fails for a code that no row has, but for two: nothing limits a rate yet, and requests with an Idempotency-Key
+// have a test of their own.
 func (tb *table) complete(t *testing.T) {
 	t.Helper()
 	missing := behalf.Codes()

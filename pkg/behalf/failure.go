@@ -194,6 +194,11 @@ func FailQueueFull() *Failure {
 	return &Failure{Code: CodeQueueFull, Message: "The queue of this workflow is full; nothing was accepted, send it again later"}
 }
 
+// FailIdempotencyConflict is for a key under which another request was sent before.
+func FailIdempotencyConflict() *Failure {
+	return &Failure{Code: CodeIdempotencyConflict, Message: "This Idempotency-Key was used with another method, path or body before; send a new key, or the same request"}
+}
+
 // FailUnavailable is for a time in which nothing can be accepted.
 func FailUnavailable() *Failure {
 	return &Failure{Code: CodeUnavailable, Message: "Behalf cannot accept events right now; nothing was accepted, send it again later"}

@@ -2,7 +2,10 @@ package bustest
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -218,6 +221,49 @@ func (l *ledger) keyed() {
 	}
 	l.finish(run, "only")
 	l.opened(l.opening(e, "B"), journal.Finished)
+}
+
+func (l *ledger) accepted() {
+	l.t.Helper()
+	e := l.event()
+	_, _, err := l.journal.Accept(l.t.Context(), e, "hash")
+	l.kind(err, fault.Invalid)
+	e.Run = behalf.KeyedRunID(string(l.project), "a key")
+	var won atomic.Int64
+	var all sync.WaitGroup
+	for n := range 20 {
+		all.Go(func() {
+			hash := fmt.Sprint("hash ", n)
+			first, was, err := l.journal.Accept(l.t.Context(), e, hash)
+			switch {
+			case err != nil:
+				l.t.Error(err)
+			case first:
+				won.Add(1)
+			case was == "" || was == hash:
+				l.t.Errorf("%s: the key is that of %q", hash, was)
+			}
+		})
+	}
+	all.Wait()
+	if won.Load() != 1 || l.kept(e) != 1 {
+		l.t.Fatalf("%d had the key first, %d records", won.Load(), l.kept(e))
+	}
+	shown, err := l.journal.Result(l.t.Context(), l.project, e.Workflow, e.Run)
+	l.must(err)
+	if shown.State != behalf.StateRunning || shown.Attempts != 0 {
+		l.t.Fatalf("it is shown as %+v", shown)
+	}
+	run := l.opened(l.opening(e, "A"), journal.Ready)
+	if run.Attempt != 1 {
+		l.t.Fatalf("attempt %d", run.Attempt)
+	}
+	l.finish(run, "only")
+	first, was, err := l.journal.Accept(l.t.Context(), e, "hash 99")
+	l.must(err)
+	if first || !strings.HasPrefix(was, "hash ") {
+		l.t.Fatalf("after its end: first %v, the key is that of %q", first, was)
+	}
 }
 
 func (l *ledger) noShape() {

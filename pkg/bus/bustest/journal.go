@@ -37,6 +37,7 @@ func ExerciseJournal(t *testing.T, open func(t *testing.T) *bus.Conn) {
 		{"of two writers one wins", (*ledger).races},
 		{"another event does not get the run", (*ledger).anotherEvent},
 		{"a keyed run is always read", (*ledger).keyed},
+		{"a key is one request's", (*ledger).accepted},
 		{"ids of no shape are refused", (*ledger).noShape},
 		{"a run waits and goes on", (*ledger).waits},
 		{"a waiting run is told with its steps", (*ledger).stillWaits},
