@@ -43,7 +43,7 @@ func (r *rig) held() {
 	r.publish(r.event())
 	d := r.take(w.Source)
 	r.none(w.Source, 3*Layout().AckWait)
-	if d.Moved() || d.Doubtful() {
+	if d.Moved() {
 		r.t.Fatal("a delivery with signs of life counts as moved")
 	}
 	if n := r.consumer(subject.Events(Environment), r.project).NumRedelivered; n != 0 {
