@@ -65,7 +65,8 @@ func (c *call) readSent(limit int64, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// leave lets go of a large body, and then of its place. The call may go on for long: its caller waits.
+// leave lets go of a large body, and then of its place, as soon as the call needs it no more: its caller may wait for
+// long.
 func (c *call) leave() {
 	if c.place == nil || !c.place.taken {
 		return

@@ -77,7 +77,11 @@ func (c *call) take(ctx context.Context) (behalf.Event, error) {
 	if err != nil {
 		return behalf.Event{}, err
 	}
-	defer c.leave()
+	defer func() {
+		if !c.replays { // which may need the body again
+			c.leave()
+		}
+	}()
 	body, err := c.readBody(content)
 	if err != nil {
 		return behalf.Event{}, err

@@ -25,14 +25,14 @@ func (c *call) readKey() error {
 	if !given {
 		return nil
 	}
-	if len(values) != 1 || len(values[0]) == 0 || len(values[0]) > maxKey || !printable(values[0]) {
+	if len(values) != 1 || len(values[0]) == 0 || len(values[0]) > maxKey || !asciiText(values[0]) {
 		return behalf.FailRequestInvalid("Idempotency-Key must be sent once, with 1 to 255 printable ASCII characters")
 	}
 	c.key = values[0]
 	return nil
 }
 
-func printable(s string) bool {
+func asciiText(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return false
@@ -82,6 +82,7 @@ func (c *call) requestHash(body []byte) string {
 // replay answers a request whose key another had before with what that one's run answers. Where nothing follows the
 // taking of the key, it publishes the event itself: a second event of the same run is not run again.
 func (c *call) replay(ctx context.Context, e behalf.Event) error {
+	defer c.leave()
 	c.run = e.Run
 	c.w.Header()["X-Behalf-Replayed"] = []string{"true"}
 	over, again := c.started.Add(c.server.cfg.Wait), false

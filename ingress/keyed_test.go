@@ -80,7 +80,7 @@ func TestAKeyIsOneRequests(t *testing.T) {
 // A key that was taken long ago by an ingress that died before it published is taken over.
 func TestAKeyThatWasLeftIsTakenOver(t *testing.T) {
 	t.Parallel()
-	for mode, status := range map[behalf.RespondMode]int{behalf.RespondImmediate: 200, behalf.RespondCustom: 202} {
+	for mode, status := range map[behalf.RespondMode]int{behalf.RespondImmediate: 200, behalf.RespondStatic: 200, behalf.RespondCustom: 202} {
 		w := newWorld(behalf.AuthOAuth, mode)
 		w.config.Wait = 500 * time.Millisecond
 		w.journal = func(run behalf.RunID) (behalf.Run, error) {

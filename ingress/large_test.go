@@ -3,10 +3,13 @@ package ingress_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 )
@@ -123,6 +126,32 @@ func TestATextThatGrowsIsNotMade(t *testing.T) { //nolint:paralleltest // it mea
 		check(t, res, row{status: 413, code: "body_too_large", text: "Body too large: an event may have 10485760 bytes"})
 		if took := after.TotalAlloc - before.TotalAlloc; took > 100<<20 || len(w.bus.stored())+w.triggers.puts > 0 {
 			t.Errorf("%s: %d bytes were taken", name, took)
+		}
+	}
+}
+
+// Whoever takes over a key that was left still has the whole of a large request, and then lets go of it.
+func TestALargeRequestTakesOverAKey(t *testing.T) {
+	t.Parallel()
+	w := filing(behalf.AuthOAuth, behalf.RespondImmediate)
+	w.config.MaxLarge, w.config.Wait = 1, 500*time.Millisecond
+	w.journal = func(run behalf.RunID) (behalf.Run, error) {
+		return behalf.Run{ID: run, State: behalf.StateRunning, UpdatedAt: time.Now().Add(-time.Minute)}, nil
+	}
+	body := file("f", "filename=a", "text/plain", "content") + field("a", strings.Repeat("x", 300<<10)) + endOfForm
+	s := w.server()
+	for _, replayed := range []string{"", "true"} {
+		w.bus.events = nil // as if the one before had died
+		w.files.content = map[string]string{}
+		res := serve(s, keyed("k", body, func(r *http.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=x") }))
+		if res.status != 200 || res.header.Get("X-Behalf-Replayed") != replayed || len(w.bus.stored()) != 1 {
+			t.Fatalf("answered %d %s with %d events", res.status, res.body, len(w.bus.stored()))
+		}
+		if trigger, parked := triggerOf(t, w, w.bus.stored()[0]); !parked || len(trigger) < 300<<10 {
+			t.Errorf("parked %t, %d bytes", parked, len(trigger))
+		}
+		if got := slices.Collect(maps.Values(w.files.content)); len(got) != 1 || got[0] != "content" {
+			t.Errorf("files %q", got)
 		}
 	}
 }
