@@ -203,7 +203,7 @@ func ordinary(t *testing.T, w *world, tb *table, custom, immediate deployed) {
 	tb.expect(t, "two users named", "400u", w.post(url, event("400u"), as("a"), header("X-Behalf-External-User-Id", "b")), 400, behalf.CodeRequestInvalid)
 	tb.expect(t, "no user, and one is needed", "400n", w.post(account.PathURL, event("400n")), 400, behalf.CodeUserRequired)
 	tb.expect(t, "an unknown user", "404u", w.post(account.PathURL, event("404u"), as("nobody")), 404, behalf.CodeUserNotFound)
-	tb.expect(t, "a body too large", "413", w.post(url, `{"event":"413","x":"`+strings.Repeat("x", 300<<10)+`"}`), 413, behalf.CodeBodyTooLarge)
+	tb.expect(t, "a body too large", "413", w.post(url, `{"event":"413","x":"`+strings.Repeat("x", 11<<20)+`"}`), 413, behalf.CodeBodyTooLarge)
 
 	accounts := w.mustRun("", "accounts", "list", "--user", "connected", "--env", "development", "--json")
 	_, id, _ := strings.Cut(accounts, `"id":"`)
