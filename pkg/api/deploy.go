@@ -54,7 +54,7 @@ type Deployer struct {
 	load         Loader
 }
 
-// NewDeployer makes a deployer. Of an environment it uses Workflows, Endpoints and Versions.
+// NewDeployer makes a deployer. Of an environment it uses Workflows, Endpoints and Versions, and to promote Accounts.
 func NewDeployer(links Links, environments map[behalf.Environment]Env, load Loader) *Deployer {
 	return &Deployer{links: links, environments: environments, load: load}
 }
@@ -74,9 +74,20 @@ func (d *Deployer) Deploy(ctx context.Context, env behalf.Environment, project b
 	if err := putContent(ctx, stores.Versions, loaded); err != nil {
 		return Deployed{}, err
 	}
+	return d.serve(ctx, env, change{folder: b.Folder, version: loaded.Version})
+}
+
+// change is what a workflow is switched to.
+type change struct {
+	folder  string
+	version behalf.Version
+}
+
+// serve makes a stored version the one that answers in an environment.
+func (d *Deployer) serve(ctx context.Context, env behalf.Environment, to change) (Deployed, error) {
 	var workflow behalf.Workflow
-	err = retry(func() (err error) {
-		workflow, err = d.activate(ctx, env, b.Folder, loaded.Version)
+	err := retry(func() (err error) {
+		workflow, err = d.activate(ctx, env, to)
 		return err
 	})
 	if err != nil {
@@ -84,7 +95,7 @@ func (d *Deployer) Deploy(ctx context.Context, env behalf.Environment, project b
 	}
 	var token secret.String
 	err = retry(func() (err error) {
-		token, err = open(ctx, stores.Endpoints, workflow.Endpoint, loaded.Version)
+		token, err = open(ctx, d.environments[env].Endpoints, workflow.Endpoint, to.version)
 		return err
 	})
 	if err != nil {
@@ -140,8 +151,8 @@ func retry(once func() error) error {
 }
 
 // activate writes the workflow's record, which also claims its endpoint id.
-func (d *Deployer) activate(ctx context.Context, env behalf.Environment, folder string, v behalf.Version) (behalf.Workflow, error) {
-	workflows := d.environments[env].Workflows
+func (d *Deployer) activate(ctx context.Context, env behalf.Environment, to change) (behalf.Workflow, error) {
+	v, workflows := to.version, d.environments[env].Workflows
 	current, revision, err := workflows.Workflow(ctx, v.Project, v.Workflow)
 	switch {
 	case fault.Is(err, fault.NotFound):
@@ -153,7 +164,7 @@ func (d *Deployer) activate(ctx context.Context, env behalf.Environment, folder 
 		return behalf.Workflow{}, err
 	}
 	next := behalf.Workflow{
-		V: behalf.FormatVersion, ID: v.Workflow, Project: v.Project, Name: v.Name, Folder: folder,
+		V: behalf.FormatVersion, ID: v.Workflow, Project: v.Project, Name: v.Name, Folder: to.folder,
 		Endpoint: current.Endpoint, Version: v.ID, UpdatedAt: current.UpdatedAt,
 	}
 	if revision != 0 && next == current {

@@ -63,7 +63,7 @@ func dataOf(w world, data string, given bool) ([]byte, error) {
 	var err error
 	switch {
 	case isFile:
-		body, err = os.ReadFile(file) //nolint:gosec // the file that its own user names
+		body, err = os.ReadFile(file)
 	case data == "-":
 		body, err = io.ReadAll(io.LimitReader(w.stdin, 64<<20))
 	}
