@@ -81,6 +81,8 @@ func (d *Deployer) Deploy(ctx context.Context, env behalf.Environment, project b
 type change struct {
 	folder  string
 	version behalf.Version
+	// back makes an earlier version serve again, which leaves the order of those that have served.
+	back bool
 }
 
 // serve makes a stored version the one that answers in an environment.
@@ -165,9 +167,12 @@ func (d *Deployer) activate(ctx context.Context, env behalf.Environment, to chan
 	}
 	next := behalf.Workflow{
 		V: behalf.FormatVersion, ID: v.Workflow, Project: v.Project, Name: v.Name, Folder: to.folder,
-		Endpoint: current.Endpoint, Version: v.ID, UpdatedAt: current.UpdatedAt,
+		Endpoint: current.Endpoint, Version: v.ID, Served: current.ServedWith(v.ID), UpdatedAt: current.UpdatedAt,
 	}
-	if revision != 0 && next == current {
+	if to.back {
+		next.Served = current.Served
+	}
+	if revision != 0 && same(current, next) {
 		return current, nil
 	}
 	next.UpdatedAt = time.Now().UTC()
@@ -219,8 +224,8 @@ func open(ctx context.Context, endpoints Endpoints, id behalf.EndpointID, v beha
 	return token, err
 }
 
-// same compares two endpoints as they are stored: an empty list and none are the same there.
-func same(a, b behalf.Endpoint) bool {
+// same compares two records as they are stored: an empty list and none are the same there.
+func same[T any](a, b T) bool {
 	left, leftErr := json.Marshal(a)
 	right, rightErr := json.Marshal(b)
 	return leftErr == nil && rightErr == nil && bytes.Equal(left, right)
@@ -244,6 +249,10 @@ func (a *API) deploy(w http.ResponseWriter, r *http.Request, c call) error {
 		return invalid("send the folder's name and its files: {\"folder\":\"…\",\"files\":{\"workflow.yaml\":\"…\"}}")
 	}
 	deployed, err := a.deployer.Deploy(r.Context(), c.environment, c.Project, b)
+	return answerDeployed(w, deployed, err)
+}
+
+func answerDeployed(w http.ResponseWriter, deployed Deployed, err error) error {
 	if err != nil {
 		return err
 	}

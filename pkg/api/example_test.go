@@ -38,4 +38,5 @@ func ExampleRoutes() {
 	// GET    /v1/workflows                     manage
 	// GET    /v1/workflows/{workflow}          manage
 	// POST   /v1/workflows/{workflow}/promote  manage
+	// POST   /v1/workflows/{workflow}/rollback manage
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/web"
 )
 
-// maxVersionRequest bounds the body of a promotion, in bytes.
+// maxVersionRequest bounds the body of a promotion or a rollback, in bytes.
 const maxVersionRequest = 4 << 10
 
 // Promote makes the very version that serves development serve production too, or another of the workflow's versions
@@ -146,9 +146,5 @@ func (a *API) promote(w http.ResponseWriter, r *http.Request, c call) error {
 		return err
 	}
 	deployed, err := a.deployer.Promote(r.Context(), c.Project, id, version)
-	if err != nil {
-		return err
-	}
-	web.WriteJSON(w, http.StatusOK, deployAnswer{deployed, deployed.TriggerToken.Reveal()})
-	return nil
+	return answerDeployed(w, deployed, err)
 }

@@ -104,7 +104,10 @@ func TestPromoteRefuses(t *testing.T) {
 		"who may not act in development":   {w.call(productive, "POST", promote, "", "X-Pd-Environment", "production"), 403, "forbidden"},
 		"who may invoke and connect alone": {w.call(backend, "POST", promote, ""), 403, "forbidden"},
 	} {
-		t.Run(name, func(t *testing.T) { flat(t, c.a, c.status, c.code) }) //nolint:paralleltest // the calls are over
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			flat(t, c.a, c.status, c.code)
+		})
 	}
 	if done := w.prod.writes(); len(done) > 0 {
 		t.Errorf("production was changed: %v", done)

@@ -72,6 +72,20 @@ func TestPromote(t *testing.T) {
 	says("production", "two")
 	s.must("promote", "say", "--version", string(one.Version))
 	says("production", "one")
+
+	// Back again, in production alone: to what served before, then to what is named.
+	if said := s.must("rollback", "say", "--env", "production"); !strings.Contains(said, "Say it in production") {
+		t.Errorf("rollback says %s", said)
+	}
+	says("production", "two")
+	if v := of(s.must("rollback", "say", "--env", "production", "--version", string(one.Version), "--json")); v.Version != one.Version {
+		t.Errorf("rolled back to %+v", v)
+	}
+	says("production", "one")
+	_, stderr, code = s.run("", "rollback", "say", "--env", "production", "--version", "d_abc")
+	if code != 1 || !strings.Contains(stderr, "d_abc is none of the last versions") || !strings.Contains(stderr, "hint: `behalf endpoints list --env production --json`") {
+		t.Errorf("to nowhere: %d %s", code, stderr)
+	}
 	if _, stderr, code := s.run("", "promote", "nowhere"); code != 1 || !strings.Contains(stderr, "no workflow is called nowhere here") {
 		t.Errorf("nothing to promote: %d %s", code, stderr)
 	}
