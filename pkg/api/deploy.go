@@ -54,7 +54,7 @@ type Deployer struct {
 	load         Loader
 }
 
-// NewDeployer makes a deployer. Of an environment it uses Workflows, Endpoints and Versions.
+// NewDeployer makes a deployer. Of an environment it uses Workflows, Endpoints and Versions, and to promote Accounts.
 func NewDeployer(links Links, environments map[behalf.Environment]Env, load Loader) *Deployer {
 	return &Deployer{links: links, environments: environments, load: load}
 }
@@ -74,9 +74,22 @@ func (d *Deployer) Deploy(ctx context.Context, env behalf.Environment, project b
 	if err := putContent(ctx, stores.Versions, loaded); err != nil {
 		return Deployed{}, err
 	}
+	return d.serve(ctx, env, change{folder: b.Folder, version: loaded.Version})
+}
+
+// change is what a workflow is switched to.
+type change struct {
+	folder  string
+	version behalf.Version
+	// back makes an earlier version serve again, which leaves the order of those that have served.
+	back bool
+}
+
+// serve makes a stored version the one that answers in an environment.
+func (d *Deployer) serve(ctx context.Context, env behalf.Environment, to change) (Deployed, error) {
 	var workflow behalf.Workflow
-	err = retry(func() (err error) {
-		workflow, err = d.activate(ctx, env, b.Folder, loaded.Version)
+	err := retry(func() (err error) {
+		workflow, err = d.activate(ctx, env, to)
 		return err
 	})
 	if err != nil {
@@ -84,7 +97,7 @@ func (d *Deployer) Deploy(ctx context.Context, env behalf.Environment, project b
 	}
 	var token secret.String
 	err = retry(func() (err error) {
-		token, err = open(ctx, stores.Endpoints, workflow.Endpoint, loaded.Version)
+		token, err = open(ctx, d.environments[env].Endpoints, workflow.Endpoint, to.version)
 		return err
 	})
 	if err != nil {
@@ -140,8 +153,8 @@ func retry(once func() error) error {
 }
 
 // activate writes the workflow's record, which also claims its endpoint id.
-func (d *Deployer) activate(ctx context.Context, env behalf.Environment, folder string, v behalf.Version) (behalf.Workflow, error) {
-	workflows := d.environments[env].Workflows
+func (d *Deployer) activate(ctx context.Context, env behalf.Environment, to change) (behalf.Workflow, error) {
+	v, workflows := to.version, d.environments[env].Workflows
 	current, revision, err := workflows.Workflow(ctx, v.Project, v.Workflow)
 	switch {
 	case fault.Is(err, fault.NotFound):
@@ -153,10 +166,13 @@ func (d *Deployer) activate(ctx context.Context, env behalf.Environment, folder 
 		return behalf.Workflow{}, err
 	}
 	next := behalf.Workflow{
-		V: behalf.FormatVersion, ID: v.Workflow, Project: v.Project, Name: v.Name, Folder: folder,
-		Endpoint: current.Endpoint, Version: v.ID, UpdatedAt: current.UpdatedAt,
+		V: behalf.FormatVersion, ID: v.Workflow, Project: v.Project, Name: v.Name, Folder: to.folder,
+		Endpoint: current.Endpoint, Version: v.ID, Served: current.ServedWith(v.ID), UpdatedAt: current.UpdatedAt,
 	}
-	if revision != 0 && next == current {
+	if to.back {
+		next.Served = current.Served
+	}
+	if revision != 0 && same(current, next) {
 		return current, nil
 	}
 	next.UpdatedAt = time.Now().UTC()
@@ -208,8 +224,8 @@ func open(ctx context.Context, endpoints Endpoints, id behalf.EndpointID, v beha
 	return token, err
 }
 
-// same compares two endpoints as they are stored: an empty list and none are the same there.
-func same(a, b behalf.Endpoint) bool {
+// same compares two records as they are stored: an empty list and none are the same there.
+func same[T any](a, b T) bool {
 	left, leftErr := json.Marshal(a)
 	right, rightErr := json.Marshal(b)
 	return leftErr == nil && rightErr == nil && bytes.Equal(left, right)
@@ -233,6 +249,10 @@ func (a *API) deploy(w http.ResponseWriter, r *http.Request, c call) error {
 		return invalid("send the folder's name and its files: {\"folder\":\"…\",\"files\":{\"workflow.yaml\":\"…\"}}")
 	}
 	deployed, err := a.deployer.Deploy(r.Context(), c.environment, c.Project, b)
+	return answerDeployed(w, deployed, err)
+}
+
+func answerDeployed(w http.ResponseWriter, deployed Deployed, err error) error {
 	if err != nil {
 		return err
 	}

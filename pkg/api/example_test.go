@@ -19,22 +19,24 @@ func ExampleNew() {
 
 func ExampleRoutes() {
 	for _, route := range api.Routes() {
-		fmt.Println(strings.TrimSpace(fmt.Sprintf("%-6s %-24s %s", route.Method, route.Pattern, route.Scope)))
+		fmt.Println(strings.TrimSpace(fmt.Sprintf("%-6s %-33s %s", route.Method, route.Pattern, route.Scope)))
 	}
 	// Output:
 	// GET    /healthz
 	// GET    /readyz
 	// POST   /v1/oauth/token
-	// GET    /v1/runs/{run}/result    invoke
-	// GET    /v1/runs/{run}           manage
-	// GET    /v1/runs                 manage
-	// GET    /v1/users                connect
-	// GET    /v1/users/{user...}      connect
-	// GET    /v1/accounts             connect
-	// POST   /v1/accounts             connect
-	// GET    /v1/accounts/{account}   connect
-	// DELETE /v1/accounts/{account}   connect
-	// POST   /v1/deploy               manage
-	// GET    /v1/workflows            manage
-	// GET    /v1/workflows/{workflow} manage
+	// GET    /v1/runs/{run}/result             invoke
+	// GET    /v1/runs/{run}                    manage
+	// GET    /v1/runs                          manage
+	// GET    /v1/users                         connect
+	// GET    /v1/users/{user...}               connect
+	// GET    /v1/accounts                      connect
+	// POST   /v1/accounts                      connect
+	// GET    /v1/accounts/{account}            connect
+	// DELETE /v1/accounts/{account}            connect
+	// POST   /v1/deploy                        manage
+	// GET    /v1/workflows                     manage
+	// GET    /v1/workflows/{workflow}          manage
+	// POST   /v1/workflows/{workflow}/promote  manage
+	// POST   /v1/workflows/{workflow}/rollback manage
 }

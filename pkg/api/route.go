@@ -72,6 +72,8 @@ func (a *API) routes() []row {
 		{Route: route("POST", "/v1/deploy", behalf.ScopeManage), serve: a.deploy},
 		{Route: route("GET", "/v1/workflows", behalf.ScopeManage), serve: a.workflows},
 		{Route: route("GET", "/v1/workflows/{workflow}", behalf.ScopeManage), serve: a.workflow},
+		{Route: route("POST", "/v1/workflows/{workflow}/promote", behalf.ScopeManage), serve: a.promote},
+		{Route: route("POST", "/v1/workflows/{workflow}/rollback", behalf.ScopeManage), serve: a.rollback},
 	}
 }
 

@@ -37,6 +37,9 @@ type Endpoints interface {
 type Versions interface {
 	PutObject(ctx context.Context, project behalf.ProjectID, content []byte) (behalf.ObjectRef, error)
 	PutVersion(ctx context.Context, v behalf.Version) error
+	Version(ctx context.Context, project behalf.ProjectID, id behalf.VersionID) (behalf.Version, error)
+	// Object reads what PutObject stored, checked against its SHA-256.
+	Object(ctx context.Context, ref behalf.ObjectRef) ([]byte, error)
 }
 
 // Users are the external users of one environment.

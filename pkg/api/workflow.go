@@ -47,6 +47,7 @@ type workflowView struct {
 	Name        string             `json:"name"`
 	Folder      string             `json:"folder"`
 	Version     behalf.VersionID   `json:"version"`
+	Served      []behalf.VersionID `json:"served,omitempty"`
 	Environment behalf.Environment `json:"environment"`
 	EndpointID  behalf.EndpointID  `json:"endpoint_id"`
 	URL         string             `json:"url"`
@@ -56,7 +57,7 @@ type workflowView struct {
 
 func (a *API) viewWorkflow(w behalf.Workflow, env behalf.Environment) workflowView {
 	return workflowView{
-		WorkflowID: w.ID, Name: w.Name, Folder: w.Folder, Version: w.Version, Environment: env, EndpointID: w.Endpoint,
+		WorkflowID: w.ID, Name: w.Name, Folder: w.Folder, Version: w.Version, Served: w.Served, Environment: env, EndpointID: w.Endpoint,
 		URL: a.cfg.Links.Host(w.Endpoint), PathURL: a.cfg.Links.Path(w.Endpoint), UpdatedAt: w.UpdatedAt,
 	}
 }

@@ -179,6 +179,22 @@ func (m *memory) PutVersion(_ context.Context, v behalf.Version) error {
 	return err
 }
 
+func (m *memory) Version(_ context.Context, p behalf.ProjectID, id behalf.VersionID) (behalf.Version, error) {
+	err := m.enter("Version")
+	defer m.mu.Unlock()
+	return find(m.versions, key(p, id), err)
+}
+
+func (m *memory) Object(_ context.Context, ref behalf.ObjectRef) ([]byte, error) {
+	err := m.enter("Object")
+	defer m.mu.Unlock()
+	content, ok := m.objects[ref.Object]
+	if err == nil && !ok {
+		err = missing()
+	}
+	return content, err
+}
+
 func (m *memory) User(_ context.Context, p behalf.ProjectID, u behalf.ExternalUserID) (behalf.ExternalUser, error) {
 	err := m.enter("User")
 	defer m.mu.Unlock()

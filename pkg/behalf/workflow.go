@@ -2,6 +2,7 @@ package behalf
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/fault"
@@ -15,14 +16,46 @@ type Path string
 
 // Workflow is what a team deploys under one name, and the version of it that is active in one environment.
 type Workflow struct {
-	V         int        `json:"v"`
-	ID        WorkflowID `json:"id"`
-	Project   ProjectID  `json:"project"`
-	Name      string     `json:"name"`
-	Folder    string     `json:"folder"`
-	Endpoint  EndpointID `json:"endpoint"`
-	Version   VersionID  `json:"version"`
-	UpdatedAt time.Time  `json:"updated_at"`
+	V        int        `json:"v"`
+	ID       WorkflowID `json:"id"`
+	Project  ProjectID  `json:"project"`
+	Name     string     `json:"name"`
+	Folder   string     `json:"folder"`
+	Endpoint EndpointID `json:"endpoint"`
+	Version  VersionID  `json:"version"`
+	// Served are the last versions that have served here, the active one among them: each stands before the one that
+	// served before it was deployed. A record that no deploy has touched since there is this list has none.
+	Served    []VersionID `json:"served,omitempty"`
+	UpdatedAt time.Time   `json:"updated_at"`
+}
+
+// keptVersions is how many versions a workflow remembers.
+const keptVersions = 20
+
+// ServedWith is the list of versions once a deploy has made this one the active one.
+func (w Workflow) ServedWith(v VersionID) []VersionID {
+	if v == w.Version {
+		return w.Served
+	}
+	served := []VersionID{v}
+	if w.Version != "" {
+		served = append(served, w.Version)
+	}
+	for _, older := range w.Served {
+		if older != v && older != w.Version {
+			served = append(served, older)
+		}
+	}
+	return served[:min(len(served), keptVersions)]
+}
+
+// Earlier is the version that served before the active one. Empty where none is known.
+func (w Workflow) Earlier() VersionID {
+	i := slices.Index(w.Served, w.Version)
+	if i < 0 || i+1 == len(w.Served) {
+		return ""
+	}
+	return w.Served[i+1]
 }
 
 // Version is an immutable, content-addressed state of a workflow.

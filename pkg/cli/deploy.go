@@ -53,23 +53,30 @@ func deployAll(ctx context.Context, w world, r *remote, dir string, asJSON bool)
 		return hinted{fault.Newf(fault.Invalid, "cli.deploy", "there is no workflow.yaml in %s or in a folder below it", dir), "behalf deploy FOLDER --env development"}
 	}
 	for _, b := range bundles {
-		var out struct {
-			api.Deployed
-			TriggerToken string `json:"trigger_token,omitempty"`
-		}
+		var out deployedView
 		if err := r.call(ctx, http.MethodPost, "/v1/deploy", b, &out); err != nil {
 			return err
 		}
-		if asJSON {
-			if err := printJSON(w, out); err != nil {
-				return err
-			}
-			continue
+		if err := out.print(w, b.Folder, asJSON); err != nil {
+			return err
 		}
-		w.printf("%s  %s  %s in %s\n  %s\n", b.Folder, out.Version, out.Name, out.Environment, out.PathURL)
-		if out.TriggerToken != "" {
-			w.printf("  token (shown this once): %s\n", out.TriggerToken)
-		}
+	}
+	return nil
+}
+
+// deployedView is a workflow as the API answers when it is deployed, promoted or rolled back.
+type deployedView struct {
+	api.Deployed
+	TriggerToken string `json:"trigger_token,omitempty"`
+}
+
+func (v deployedView) print(w world, folder string, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, v)
+	}
+	w.printf("%s  %s  %s in %s\n  %s\n", folder, v.Version, v.Name, v.Environment, v.PathURL)
+	if v.TriggerToken != "" {
+		w.printf("  token (shown this once): %s\n", v.TriggerToken)
 	}
 	return nil
 }

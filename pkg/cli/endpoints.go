@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -65,26 +66,50 @@ func newEndpointsURL(w world) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			found := ""
-			err = r.all(cmd.Context(), "/v1/workflows", url.Values{}, 0, func(raw json.RawMessage) error {
-				v, err := decoded[endpointView](raw)
-				if v.Folder == args[0] || string(v.WorkflowID) == args[0] || v.Name == args[0] {
-					found = v.PathURL
-				}
-				return err
-			})
+			found, err := r.workflow(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			if found == "" {
-				return hinted{fault.Newf(fault.NotFound, "cli.endpoints", "no workflow is called %s here", args[0]), "behalf endpoints list"}
-			}
-			w.printf("%s\n", found)
+			w.printf("%s\n", found.PathURL)
 			return nil
 		},
 	}
 	flags.add(cmd, w)
 	return cmd
+}
+
+// workflow finds one of the environment's workflows by its id, its folder's name or its name, in this order. Errors:
+// NotFound; Invalid where several are called so.
+func (r *remote) workflow(ctx context.Context, called string) (endpointView, error) {
+	var byID, byFolder, byName []endpointView
+	err := r.all(ctx, "/v1/workflows", url.Values{}, 0, func(raw json.RawMessage) error {
+		v, err := decoded[endpointView](raw)
+		switch called {
+		case string(v.WorkflowID):
+			byID = append(byID, v)
+		case v.Folder:
+			byFolder = append(byFolder, v)
+		case v.Name:
+			byName = append(byName, v)
+		}
+		return err
+	})
+	if err != nil {
+		return endpointView{}, err
+	}
+	for _, found := range [][]endpointView{byID, byFolder, byName} {
+		switch len(found) {
+		case 0:
+		case 1:
+			return found[0], nil
+		default:
+			return endpointView{}, hinted{
+				fault.Newf(fault.Invalid, "cli.workflow", "%d workflows are called %s here", len(found), called),
+				"say which by its id, as `behalf endpoints list --json` shows it",
+			}
+		}
+	}
+	return endpointView{}, hinted{fault.Newf(fault.NotFound, "cli.workflow", "no workflow is called %s here", called), "behalf endpoints list"}
 }
 
 func newToken(w world) *cobra.Command {
