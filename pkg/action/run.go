@@ -174,6 +174,10 @@ func (x *exchange) receive(resp *http.Response, who string) (reply, error) {
 		most = maxExports
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
+	if err == nil {
+		// A service that sees us hang up may still end its answer in good order, and half of it would look like all.
+		err = resp.Request.Context().Err()
+	}
 	switch {
 	case err != nil && r.good():
 		return reply{}, unreachable(who, err)

@@ -409,6 +409,25 @@ func TestTimeIsBounded(t *testing.T) {
 	}
 }
 
+// endsWhenLeft is a service that ends its answer in good order when it sees that nobody waits any more.
+type endsWhenLeft struct{}
+
+func (endsWhenLeft) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, end := io.Pipe()
+	context.AfterFunc(r.Context(), func() { _ = end.Close() })
+	go func() { _, _ = io.WriteString(end, "half") }()
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: r}, nil
+}
+
+func TestHalfAnAnswerIsNotAll(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t, slow(t, false))
+	a := v.action(t, "http-request@1")
+	c := v.call(a, `{"url": "`+v.URL+`", "timeout": 1}`)
+	c.Client = &http.Client{Transport: endsWhenLeft{}}
+	failed(t, run(t, a, c), action.VendorTimeout, strings.TrimPrefix(v.URL, "https://")+" did not answer in time")
+}
+
 func TestAPropMayBoundTheTime(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t, slow(t, false))
