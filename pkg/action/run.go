@@ -176,7 +176,7 @@ func (x *exchange) receive(resp *http.Response, who string) (reply, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	if err == nil {
 		// A service that sees us hang up may still end its answer in good order, and half of it would look like all.
-		err = resp.Request.Context().Err()
+		err = hungUp(resp)
 	}
 	switch {
 	case err != nil && r.good():
@@ -196,6 +196,14 @@ func (x *exchange) receive(resp *http.Response, who string) (reply, error) {
 		}
 	}
 	return r, nil
+}
+
+// hungUp says why we wait for an answer no longer. The client's own timeout is only in the request that it made of ours.
+func hungUp(resp *http.Response) error {
+	if resp.Request == nil {
+		return nil
+	}
+	return resp.Request.Context().Err()
 }
 
 // request makes the request, with the account's credential where there is one.
