@@ -33,7 +33,7 @@ const (
 )
 
 // patience is how long a test waits for what must come. A busy machine takes its time.
-const patience = 30 * time.Second
+const patience = bustest.Patience
 
 // world is all that a worker stands on: a real bus and journal, and a store and credentials in memory.
 type world struct {
@@ -200,17 +200,7 @@ func (w *world) show(run behalf.RunID) behalf.Run {
 
 func (w *world) eventually(what string, holds func() bool) {
 	w.t.Helper()
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-late.C:
-			w.t.Fatalf("it never came that %s; the log says\n%s", what, w.logs.String())
-		case <-tick.C:
-		}
-	}
+	bustest.Eventually(w.t, what, holds, w.logs.String)
 }
 
 // settled waits until the server holds no event and no timer any more.

@@ -188,7 +188,7 @@ func limited(t *testing.T, storage bus.Bytes) *bus.Conn {
 		ns.Shutdown()
 		ns.WaitForShutdown()
 	})
-	if !ns.ReadyForConnections(10 * time.Second) {
+	if !ns.ReadyForConnections(bustest.Patience) {
 		t.Fatal("the server does not start")
 	}
 	limits := server.JetStreamAccountLimits{MaxMemory: -1, MaxStore: int64(storage), MaxStreams: -1, MaxConsumers: -1}

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 )
 
 func TestMain(m *testing.M) {
@@ -125,7 +126,7 @@ func TestDevRunsAWorkflowOnBehalfOfEachUser(t *testing.T) {
 	if _, page := exchange(t, request); !strings.Contains(page, "Hello from abc-123") || !strings.Contains(page, "Hello from xyz-9") {
 		t.Errorf("the practice page is\n%s", page)
 	}
-	eventually(t, func() bool { return strings.Count(said("runs", "list", "--json"), `"state":"ok"`) == 2 })
+	bustest.Eventually(t, "the history has both runs", func() bool { return strings.Count(said("runs", "list", "--json"), `"state":"ok"`) == 2 })
 }
 
 // A second start with the same data folder keeps everything.
@@ -157,19 +158,6 @@ func exchange(t *testing.T, request *http.Request) (int, string) {
 		t.Fatal(err)
 	}
 	return answer.StatusCode, string(body)
-}
-
-// eventually waits for what the server does by itself, such as filling the history.
-func eventually(t *testing.T, holds func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatal("it did not come")
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
 
 func TestDevFileIsReadAsItWasWritten(t *testing.T) {

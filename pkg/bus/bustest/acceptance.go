@@ -40,7 +40,7 @@ func (r *rig) answered(caller *bus.Bus) {
 
 func (r *rig) result(results <-chan behalf.Result) behalf.Result {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.t.Context(), Patience)
 	defer cancel()
 	select {
 	case got := <-results:
