@@ -31,11 +31,11 @@ func TestAUserExistsFromTheFirstAccountUntilDeleted(t *testing.T) {
 		t.Errorf("made %+v", made)
 	}
 	found := must[store.Versioned[behalf.Account]](t)(s.FindAccount(t.Context(), project, a.ID))
-	found.Value.NeedsReauth = true
+	found.Value.State = behalf.AccountNeedsReauth
 	must[uint64](t)(s.PutAccount(t.Context(), found.Value, found.Revision))
 	_, err = s.PutAccount(t.Context(), found.Value, found.Revision)
 	wantKind(t, err, fault.Conflict)
-	if got := must[[]behalf.Account](t)(s.Accounts(t.Context(), project, user)); len(got) != 1 || !got[0].NeedsReauth {
+	if got := must[[]behalf.Account](t)(s.Accounts(t.Context(), project, user)); len(got) != 1 || got[0].Usable() {
 		t.Errorf("accounts %+v", got)
 	}
 
