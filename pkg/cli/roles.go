@@ -37,7 +37,7 @@ func ingressOf(cfg ingress.Config, all byEnvironment, reg prometheus.Registerer,
 	for env, p := range all {
 		envs[env] = ingress.Env{
 			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Triggers: p.store,
-			Ready: p.store.Ready(),
+			Files: p.files, Ready: p.store.Ready(),
 		}
 	}
 	return ingress.New(cfg, envs, log, reg)
