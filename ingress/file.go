@@ -115,6 +115,18 @@ func (a *attachments) add(f attachment) (url string, err error) {
 	return a.base + f.name, nil
 }
 
+// names are those under which they are kept.
+func (a *attachments) names() []string {
+	if a == nil {
+		return nil
+	}
+	var names []string
+	for _, f := range a.files {
+		names = append(names, f.name)
+	}
+	return names
+}
+
 // keep stores them all. After an error they must be dropped.
 func (a *attachments) keep(ctx context.Context, files Files) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)

@@ -111,7 +111,7 @@ func workerOf(cfg worker.Config, p *parts, credentials worker.Credentials, runne
 	cfg.Points = failpoints()
 	source := p.bus.Source(cfg.Slots)
 	return worker.New(cfg, worker.Deps{
-		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Credentials: credentials, Runner: runner,
+		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Files: p.files, Credentials: credentials, Runner: runner,
 	}, log), source
 }
 
