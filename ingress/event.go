@@ -37,11 +37,15 @@ func (c *call) newEvent(content content, body []byte) (behalf.Event, error) {
 		return behalf.Event{}, err
 	}
 	run := c.newRun(user)
-	return behalf.Event{
+	event := behalf.Event{
 		V: behalf.FormatVersion, ID: run.Event(), Run: run, Project: c.endpoint.Project, Environment: c.environment,
 		Workflow: c.endpoint.Workflow, Version: c.endpoint.Version, Lane: behalf.Shared, User: user, At: c.started,
 		Origin: c.origin(run, accounts), Trigger: trigger,
-	}, nil
+	}
+	if event.Origin.NoStore = content.noStore; content.noStore {
+		event.Files = c.attached.names()
+	}
+	return event, nil
 }
 
 // maxTrigger is the most that a trigger may have: a body of the most that it may have twice, as base64, and more.

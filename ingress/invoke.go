@@ -121,13 +121,12 @@ func (c *call) content() (content, error) {
 	if err == nil {
 		err = wishes.refused(c.env.Files)
 	}
-	switch {
-	case err != nil:
-		return content{}, err
-	case wishes.uploadBody:
-		return content{kind: kindUpload}, nil
+	made := content{kind: kindUpload}
+	if err == nil && !wishes.uploadBody {
+		made, err = contentOf(c.r.Header)
 	}
-	return contentOf(c.r.Header)
+	made.noStore = wishes.noStore
+	return made, err
 }
 
 // hand publishes for a caller who does not wait for the run.

@@ -72,8 +72,6 @@ func (w *wishes) add(name, value string) error {
 func (w wishes) refused(files Files) error {
 	var name string
 	switch {
-	case w.noStore:
-		name = headerNoStore
 	case w.noTrigger:
 		name = headerNoTrigger
 	case w.uploadBody && files == nil:

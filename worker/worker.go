@@ -46,8 +46,15 @@ type Journal interface {
 type Store interface {
 	Version(ctx context.Context, project behalf.ProjectID, id behalf.VersionID) (behalf.Version, error)
 	Object(ctx context.Context, ref behalf.ObjectRef) ([]byte, error)
+	// KeepObject has what belongs to one run stay when the history of it is over.
+	KeepObject(ctx context.Context, ref behalf.ObjectRef) error
 	User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
 	Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
+}
+
+// Files forgets files of callers. A name that is not there is no error. Errors: Unavailable.
+type Files interface {
+	DropFile(ctx context.Context, name string) error
 }
 
 // Credentials gives what a step may see of an account. Errors: NotFound, Unavailable.
@@ -74,6 +81,7 @@ type Deps struct {
 	Bus         Bus
 	Journal     Journal
 	Store       Store
+	Files       Files
 	Credentials Credentials
 	Runner      Runner
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -130,7 +131,7 @@ func (w *world) startOn(cfg worker.Config, source worker.Source) *running {
 		runs = w.runs
 	}
 	r := &running{Worker: worker.New(cfg, worker.Deps{
-		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Credentials: w.credentials, Runner: runs,
+		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Files: w.store, Credentials: w.credentials, Runner: runs,
 	}, zerolog.New(w.logs)), stop: stop, over: make(chan struct{})}
 	go func() {
 		defer close(r.over)
@@ -361,6 +362,8 @@ type store struct {
 	accounts map[behalf.ExternalUserID][]behalf.Account
 	users    map[behalf.ExternalUserID]bool
 	err      error
+	letters  []behalf.ObjectRef // what was kept for dead letters
+	dropped  []string           // files
 }
 
 func newStore() *store {
@@ -397,6 +400,38 @@ func (s *store) PutObject(_ context.Context, project behalf.ProjectID, content [
 	ref := behalf.ObjectRef{Object: behalf.NewObjectID(project, content), SHA256: hex.EncodeToString(sum[:]), Size: len(content)}
 	s.objects[ref.Object] = slices.Clone(content)
 	return ref, nil
+}
+
+func (s *store) PutUnshared(_ context.Context, project behalf.ProjectID, content []byte) (behalf.ObjectRef, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := sha256.Sum256(content)
+	ref := behalf.ObjectRef{Object: behalf.NewObjectID(project, []byte(rand.Text())), SHA256: hex.EncodeToString(sum[:]), Size: len(content), Parked: true}
+	s.objects[ref.Object] = slices.Clone(content)
+	return ref, nil
+}
+
+func (s *store) DropObject(_ context.Context, ref behalf.ObjectRef) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ref.Parked {
+		delete(s.objects, ref.Object)
+	}
+	return s.err
+}
+
+func (s *store) KeepObject(_ context.Context, ref behalf.ObjectRef) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.letters = append(s.letters, ref)
+	return s.err
+}
+
+func (s *store) DropFile(_ context.Context, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropped = append(s.dropped, name)
+	return s.err
 }
 
 func (s *store) User(_ context.Context, _ behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error) {

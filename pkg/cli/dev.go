@@ -321,7 +321,7 @@ func (d *dev) perKey() int { return min(d.flags.slots, 4) }
 // front puts the ingress and the API behind one address.
 func (d *dev) front(ctx context.Context) (http.Handler, *ingress.Server, error) {
 	in := ingressOf(ingress.Config{
-		WorkflowDomain: d.file.WorkflowDomain, APIURL: d.file.APIURL, DefaultEnvironment: behalf.Development,
+		WorkflowDomain: d.file.WorkflowDomain, APIURL: d.file.APIURL, URL: d.file.IngressURL, DefaultEnvironment: behalf.Development,
 	}, d.all, d.reg, d.log)
 	rest, err := apiOf(ctx, d.apiConfig(), roleDeps{d.all, d.secrets, d.apps, d.reg}, d.log)
 	if err != nil {

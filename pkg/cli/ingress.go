@@ -35,7 +35,7 @@ func serveIngress(ctx context.Context, w world) error {
 		return err
 	}
 	defer all.close()
-	server := ingressOf(ingress.Config{WorkflowDomain: s.workflowDomain, APIURL: s.apiURL, Proxies: s.proxies}, all, reg, log)
+	server := ingressOf(ingress.Config{WorkflowDomain: s.workflowDomain, APIURL: s.apiURL, URL: s.ingressURL, Proxies: s.proxies}, all, reg, log)
 	ln, err := listen(ctx, s.addr)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ type parts struct {
 	conn    *bus.Conn
 	bus     *bus.Bus
 	store   *store.Store
+	files   *store.Files
 	journal *journal.Journal
 }
 
@@ -39,6 +40,9 @@ func openParts(ctx context.Context, env behalf.Environment, connect bus.ConnConf
 
 func (p *parts) stand(ctx context.Context, cfg bus.Config, log zerolog.Logger) (err error) {
 	if p.store, err = store.New(ctx, p.conn.NATS(), p.env, store.Config{}, log); err != nil {
+		return err
+	}
+	if p.files, err = store.NewFiles(ctx, p.conn.NATS(), p.env, store.Config{}); err != nil {
 		return err
 	}
 	if p.journal, err = journal.New(p.conn.NATS(), p.env, p.store, journal.Config{Registerer: cfg.Registerer}, log); err != nil {

@@ -37,7 +37,7 @@ func ingressOf(cfg ingress.Config, all byEnvironment, reg prometheus.Registerer,
 	for env, p := range all {
 		envs[env] = ingress.Env{
 			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Triggers: p.store,
-			Ready: p.store.Ready(),
+			Files: p.files, Ready: p.store.Ready(),
 		}
 	}
 	return ingress.New(cfg, envs, log, reg)
@@ -111,7 +111,7 @@ func workerOf(cfg worker.Config, p *parts, credentials worker.Credentials, runne
 	cfg.Points = failpoints()
 	source := p.bus.Source(cfg.Slots)
 	return worker.New(cfg, worker.Deps{
-		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Credentials: credentials, Runner: runner,
+		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Files: p.files, Credentials: credentials, Runner: runner,
 	}, log), source
 }
 

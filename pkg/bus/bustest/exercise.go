@@ -27,6 +27,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *bus.Conn) {
 	}{
 		{"an event is answered in this process", func(r *rig) { r.answered(r.bus) }},
 		{"an event is answered on another connection", func(r *rig) { r.answered(r.another().bus) }},
+		{"an answer that nothing keeps comes whole", (*rig).answeredInParts},
 		{"a reply to no ingress is refused", (*rig).replyRefused},
 		{"the same id is stored once", (*rig).duplicate},
 		{"a full queue refuses and keeps nothing", (*rig).full},

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/fault"
@@ -75,6 +76,11 @@ func provision(tb testing.TB, nc *nats.Conn, env behalf.Environment) {
 	}
 	if _, err := js.CreateOrUpdateObjectStore(tb.Context(), store.ObjectStore(env, 1)); err != nil {
 		tb.Fatal(err)
+	}
+	for _, cfg := range bus.ObjectStreams(env, bus.Layout{Storage: bus.MinStorage}) {
+		if _, err := js.CreateOrUpdateStream(tb.Context(), cfg); err != nil {
+			tb.Fatal(err)
+		}
 	}
 }
 
