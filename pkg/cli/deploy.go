@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -113,6 +115,9 @@ func bundlesIn(root fs.FS, name string) ([]api.Bundle, error) {
 			b.Folder = name
 		}
 		for file, text := range files {
+			if !utf8.Valid(text) { // JSON would change it on its way
+				return nil, hinted{fault.Newf(fault.Invalid, "cli.deploy", "%s is not UTF-8", path.Join(b.Folder, file)), "save it as UTF-8"}
+			}
 			b.Files[file] = string(text)
 		}
 		bundles = append(bundles, b)

@@ -281,6 +281,7 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	pool := sandbox.New(ctx, sandbox.Config{Node: d.world.env("BEHALF_NODE", ""), Max: 2 * d.flags.slots, MaxPerKey: d.perKey()}, d.log)
+	group.Go(func() error { return d.watchNATS(ctx) })
 	group.Go(func() error { return pool.Run(below) })
 	group.Go(func() error { return web.Serve(below, d.side, d.practice, web.ServerConfig{Log: d.log}) })
 	group.Go(func() error { return metricsServer(below, d.flags.metricsAddr, d.reg, d.all.ready, d.log) })
@@ -310,6 +311,14 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	})
 	group.Go(func() error { return d.greet(ctx, args) })
 	return group.Wait()
+}
+
+// watchNATS ends dev where nothing can be accepted, nor finished, until it is started again.
+func (d *dev) watchNATS(ctx context.Context) error {
+	if err := d.server.Watch(ctx); err != nil {
+		return hinted{err, "free some disk and start again: what was accepted is kept"}
+	}
+	return nil
 }
 
 // drainGrace is longer than the longest that a caller waits for a result.
