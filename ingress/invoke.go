@@ -56,6 +56,9 @@ func (s *Server) invoke(ctx context.Context, c *call) error {
 	if err := c.authenticate(ctx); err != nil {
 		return err
 	}
+	if err := c.throttled(); err != nil {
+		return err
+	}
 	event, err := c.take(ctx)
 	if err != nil {
 		c.drop(ctx)

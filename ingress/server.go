@@ -63,6 +63,18 @@ type Config struct {
 	//
 	// Defaults to nobody.
 	Proxies web.Proxies
+	// Rate bounds the requests of one project in one environment. What is above it is answered 429.
+	//
+	// Defaults to no limit: the queues are bounded.
+	Rate web.Rate
+	// PublicRate bounds those of one endpoint without authentication, besides.
+	//
+	// Defaults to no limit.
+	PublicRate web.Rate
+	// StrangerRate bounds the requests of one address whose bearer is none, or no good: what is above it is answered 429.
+	//
+	// Defaults to 10 a second, 120 at once.
+	StrangerRate web.Rate
 }
 
 const maxWait = 55 * time.Second
@@ -77,6 +89,7 @@ func (c Config) withDefaults() Config {
 	c.MaxEvent = cmp.Or(c.MaxEvent, 256<<10)
 	c.MaxBody = cmp.Or(c.MaxBody, 10<<20)
 	c.MaxLarge = cmp.Or(c.MaxLarge, 16)
+	c.StrangerRate = cmp.Or(c.StrangerRate, web.Rate{PerSecond: 10, Burst: 120})
 	return c
 }
 
@@ -89,6 +102,7 @@ type Server struct {
 	cors     cors
 	scratch  scratches
 	large    chan struct{} // one for each large body in memory
+	throttle throttle
 	draining atomic.Bool
 	healthz  http.Handler
 	readyz   http.Handler
@@ -103,6 +117,7 @@ func New(cfg Config, envs map[behalf.Environment]Env, log zerolog.Logger, reg pr
 		log: log.With().Str("component", "ingress").Logger(), metrics: newMetrics(reg), cors: newCORS(), now: time.Now,
 	}
 	s.large = make(chan struct{}, s.cfg.MaxLarge)
+	s.throttle = newThrottle(s.cfg)
 	s.healthz, s.readyz = web.Healthz(), web.Readyz(s.Lacking)
 	for name, env := range envs {
 		s.envs[name] = newEnvironment(name, env, s.metrics)

@@ -24,6 +24,7 @@ func ExampleRoutes() {
 	// Output:
 	// GET    /healthz
 	// GET    /readyz
+	// GET    /v1/openapi.json
 	// POST   /v1/oauth/token
 	// GET    /v1/runs/{run}/result             invoke
 	// GET    /v1/runs/{run}                    manage

@@ -52,6 +52,7 @@ func (a *API) routes() []row {
 	return []row{
 		{Route: open("GET", "/healthz"), open: plain(web.Healthz())},
 		{Route: open("GET", "/readyz"), open: plain(web.Readyz(a.deps.Ready))},
+		{Route: open("GET", "/v1/openapi.json"), open: a.openapi},
 		{Route: open("POST", "/v1/oauth/token"), open: a.token},
 
 		{
@@ -124,13 +125,9 @@ func (a *API) handler(route row) http.Handler {
 }
 
 func (a *API) authorize(r *http.Request, scope behalf.Scope) (call, error) {
-	bearer, err := web.Bearer(r)
+	id, err := a.identity(r)
 	if err != nil {
-		return call{}, err
-	}
-	id, err := a.deps.Verifier.Verify(r.Context(), bearer)
-	if err != nil {
-		return call{}, err
+		return call{}, a.stranger(r, err)
 	}
 	env, err := a.environment(r.Header)
 	if err != nil {
@@ -144,6 +141,14 @@ func (a *API) authorize(r *http.Request, scope behalf.Scope) (call, error) {
 		return call{}, invalid("this API does not serve " + string(env)).WithCode(string(behalf.CodeEnvironmentInvalid))
 	}
 	return call{id, stores, env}, nil
+}
+
+func (a *API) identity(r *http.Request) (behalf.Identity, error) {
+	bearer, err := web.Bearer(r)
+	if err != nil {
+		return behalf.Identity{}, err
+	}
+	return a.deps.Verifier.Verify(r.Context(), bearer)
 }
 
 // environment reads the header of a call. Several of them are as wrong as one that names neither.

@@ -24,6 +24,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/secret"
+	"github.com/behalf-dev/behalf/pkg/web"
 )
 
 const (
@@ -465,7 +466,10 @@ func newWorld(tb testing.TB, change ...func(*api.Config, *api.Deps)) *world {
 	w.client(behalf.Client{ID: gone, Project: mine, Scopes: all, Environments: both, Revoked: true})
 	w.client(behalf.Client{ID: powerless, Project: mine, Environments: both})
 	w.client(behalf.Client{ID: nowhere, Project: mine, Scopes: all})
-	cfg := api.Config{Links: api.Links{IngressURL: "http://127.0.0.1:8080", WorkflowDomain: "localhost"}}
+	cfg := api.Config{
+		Links:       api.Links{IngressURL: "http://127.0.0.1:8080", WorkflowDomain: "localhost"},
+		PerStranger: web.Rate{PerSecond: 1e6, Burst: 1e6}, // a table of those who may not is no attack
+	}
 	deps := api.Deps{
 		Environments: map[behalf.Environment]api.Env{behalf.Production: w.prod.env(), behalf.Development: w.dev.env()},
 		Verifier:     auth.NewVerifier(auth.Config{}, map[behalf.Environment]auth.Copy{behalf.Production: w.prod, behalf.Development: w.dev}),
@@ -533,10 +537,10 @@ func (a answer) field(tb testing.TB, name string) any {
 	return doc
 }
 
+// do serves a request, and holds it and its answer against the OpenAPI document.
 func (w *world) do(r *http.Request) answer {
-	rec := httptest.NewRecorder()
-	w.api.ServeHTTP(rec, r)
-	return answer{rec.Code, rec.Header(), rec.Body.String()}
+	w.t.Helper()
+	return checked(w.t, w.api, r)
 }
 
 // call calls as a client in development.

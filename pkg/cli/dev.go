@@ -42,6 +42,7 @@ type devFlags struct {
 	slots                                     int
 	syncAlways                                bool
 	appURLs                                   []string
+	rates                                     rateFlags
 }
 
 func newDev(w world) *cobra.Command {
@@ -67,6 +68,7 @@ func newDev(w world) *cobra.Command {
 	flags.BoolVar(&f.syncAlways, "sync-always", false, "flush every accepted event to disk before it counts")
 	addApps(cmd, w, &f.appsDir)
 	flags.StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere, for practice and tests")
+	f.rates.add(flags, w)
 	return cmd
 }
 
@@ -330,9 +332,13 @@ func (d *dev) perKey() int { return min(d.flags.slots, 4) }
 
 // front puts the ingress and the API behind one address.
 func (d *dev) front(ctx context.Context) (http.Handler, *ingress.Server, error) {
-	in := ingressOf(ingress.Config{
+	cfg := ingress.Config{
 		WorkflowDomain: d.file.WorkflowDomain, APIURL: d.file.APIURL, URL: d.file.IngressURL, DefaultEnvironment: behalf.Development,
-	}, d.all, d.reg, d.log)
+	}
+	if err := d.flags.rates.set(&cfg); err != nil {
+		return nil, nil, err
+	}
+	in := ingressOf(cfg, d.all, d.reg, d.log)
 	rest, err := apiOf(ctx, d.apiConfig(), roleDeps{d.all, d.secrets, d.apps, d.reg}, d.log)
 	if err != nil {
 		return nil, nil, err

@@ -12,15 +12,18 @@ import (
 )
 
 func newIngress(w world) *cobra.Command {
-	return &cobra.Command{
+	var rates rateFlags
+	cmd := &cobra.Command{
 		Use: "ingress", Short: "Take requests, publish events, answer with results", Args: cobra.NoArgs,
 		Long: "Ingress serves the endpoints of workflows at BEHALF_ADDR (127.0.0.1:8080). It needs NATS and nothing else:\n" +
 			"it runs no code and reads no credential.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return over(serveIngress(cmd.Context(), w)) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return over(serveIngress(cmd.Context(), w, rates)) },
 	}
+	rates.add(cmd.Flags(), w)
+	return cmd
 }
 
-func serveIngress(ctx context.Context, w world) error {
+func serveIngress(ctx context.Context, w world, rates rateFlags) error {
 	environments, err := environmentsOf(w)
 	if err != nil {
 		return err
@@ -29,13 +32,17 @@ func serveIngress(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
+	cfg := ingress.Config{WorkflowDomain: s.workflowDomain, APIURL: s.apiURL, URL: s.ingressURL, Proxies: s.proxies}
+	if err := rates.set(&cfg); err != nil {
+		return err
+	}
 	reg, log := newRegistry(), w.logger()
 	all, err := openAll(ctx, s, "ingress", bus.Config{Registerer: reg}, log)
 	if err != nil {
 		return err
 	}
 	defer all.close()
-	server := ingressOf(ingress.Config{WorkflowDomain: s.workflowDomain, APIURL: s.apiURL, URL: s.ingressURL, Proxies: s.proxies}, all, reg, log)
+	server := ingressOf(cfg, all, reg, log)
 	ln, err := listen(ctx, s.addr)
 	if err != nil {
 		return err

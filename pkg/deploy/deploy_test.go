@@ -229,11 +229,11 @@ func FuzzLoad(f *testing.F) {
 			f.Add(unpack(f, path)[deploy.File])
 		}
 	}
-	apps := catalog(f)
+	apps, all := catalog(f), actions(f)
 	f.Fuzz(func(t *testing.T, yaml []byte) {
 		code := []byte("export default {};")
 		files := map[string][]byte{deploy.File: yaml, "a.mjs": code, "only.mjs": code, "second.mjs": code, "lib/first.mjs": code}
-		loaded, err := deploy.Load(project, "folder", files, apps, actions(t))
+		loaded, err := deploy.Load(project, "folder", files, apps, all)
 		if err != nil {
 			if !fault.Is(err, fault.Invalid) || err.Error() == "" {
 				t.Fatalf("kind %v: %v", fault.KindOf(err), err)

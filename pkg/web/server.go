@@ -64,7 +64,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 func NewServer(handler http.Handler, cfg ServerConfig) *http.Server {
 	cfg = cfg.withDefaults()
 	return &http.Server{
-		Handler:           handler,
+		Handler:           closeChunked(handler),
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 		ReadTimeout:       cfg.ReadTimeout,
 		WriteTimeout:      cfg.WriteTimeout,
@@ -81,7 +81,7 @@ func NewServer(handler http.Handler, cfg ServerConfig) *http.Server {
 func Serve(ctx context.Context, ln net.Listener, handler http.Handler, cfg ServerConfig) error {
 	srv := NewServer(handler, cfg)
 	stopped := make(chan error, 1)
-	go func() { stopped <- srv.Serve(ln) }()
+	go func() { stopped <- srv.Serve(refusals{ln}) }()
 
 	select {
 	case err := <-stopped: // it fell over by itself
