@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -103,6 +104,7 @@ type API struct {
 	addresses *web.Limiter
 	clients   *web.Limiter
 	strangers *web.Limiter
+	draining  atomic.Bool
 }
 
 // New makes an API.
@@ -127,9 +129,13 @@ func New(cfg Config, deps Deps) *API {
 	return a
 }
 
-// Run serves until ctx ends, and lets what is under way finish. It closes the listener.
+// Run serves until ctx ends, and lets what is under way finish, while whoever comes then is told to come again. It closes
+// the listener. Where other handlers share the listener, ServeHTTP and Drain are used without it.
 func (a *API) Run(ctx context.Context, ln net.Listener) error {
 	cfg := a.cfg.Server
 	cfg.Log = a.deps.Log
+	cfg.Linger = cmp.Or(cfg.Linger, web.Linger)
+	stop := context.AfterFunc(ctx, a.Drain)
+	defer stop()
 	return web.Serve(ctx, ln, a, cfg)
 }

@@ -8,11 +8,13 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/web"
 )
 
 // apiFlags are those of `behalf api`.
 type apiFlags struct {
 	credentials credentialFlags
+	certificate tlsFlags
 	appsDir     string
 }
 
@@ -25,6 +27,7 @@ func newAPI(w world) *cobra.Command {
 	}
 	addApps(cmd, w, &f.appsDir)
 	f.credentials.add(cmd, w)
+	f.certificate.add(cmd, w)
 	return cmd
 }
 
@@ -42,6 +45,10 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 		return err
 	}
 	reg, log := newRegistry(), w.logger()
+	secure, err := flags.certificate.open(log)
+	if err != nil {
+		return err
+	}
 	all, err := openAll(ctx, s, "api", bus.Config{Registerer: reg}, log)
 	if err != nil {
 		return err
@@ -55,11 +62,12 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 	below, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	if err := all.keep(below, group); err != nil {
+	if err := all.keep(ctx, below, group); err != nil {
 		return err
 	}
 	server, err := apiOf(ctx, api.Config{
 		Links: api.Links{IngressURL: s.ingressURL, WorkflowDomain: s.workflowDomain}, Proxies: s.proxies,
+		Server: web.ServerConfig{TLS: secure},
 	}, roleDeps{all, credentials, apps, reg}, log)
 	if err != nil {
 		return err
@@ -70,7 +78,7 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 	}
 	log.Info().Str("addr", ln.Addr().String()).Msg("api serves")
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.ready, log) })
+		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
 	}
 	group.Go(func() error {
 		defer stop()

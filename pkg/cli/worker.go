@@ -10,7 +10,6 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
-	"github.com/behalf-dev/behalf/pkg/egress"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
 	"github.com/behalf-dev/behalf/worker"
@@ -61,6 +60,9 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if err != nil {
 		return err
 	}
+	if apps, err = elsewhere(apps, practiceURLs()); err != nil {
+		return err
+	}
 	reg, log := newRegistry(), w.logger()
 	all, err := openAll(ctx, s, "worker", bus.Config{Registerer: reg, AckWait: f.ackWait}, log)
 	if err != nil {
@@ -76,15 +78,15 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	below, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	if err := all.keep(below, group); err != nil {
+	if err := all.keep(ctx, below, group); err != nil {
 		return err
 	}
 	pool := sandbox.New(ctx, sandbox.Config{Node: s.node, Max: f.slots}, log)
 	group.Go(func() error { return pool.Run(below) })
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.ready, log) })
+		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
 	}
-	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, egress.Config{})
+	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, reach(practiceURLs()))
 	if err != nil {
 		return err
 	}
