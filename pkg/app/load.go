@@ -76,6 +76,7 @@ func readApp(file string, text []byte) (App, strict.Mistakes) {
 		a.Fields = readFields(fields.Required("fields", "write fields: and the names of the $auth object"))
 		a.Hosts = readHosts(fields.Field("hosts"), a.BaseURL)
 		a.checkSend(base, auth)
+		checkAnswer(auth, a.Auth.Tokens.Answer, a.Fields)
 		mustBeFields(base, baseFields(a.BaseURL), a.Fields)
 	})
 	return a, mistakes
