@@ -91,6 +91,7 @@ func (a Auth) movedTo(base string) Auth {
 	a.Send = slices.Clone(a.Send)
 	a.Revoke = a.Revoke.movedTo(base)
 	a.Tokens.Answer = maps.Clone(a.Tokens.Answer)
+	a.Tokens.Headers = maps.Clone(a.Tokens.Headers)
 	return a
 }
 

@@ -15,6 +15,8 @@ type Tokens struct {
 	//
 	// Defaults to FormatForm.
 	Format Format
+	// Headers go with every request to the token and revocation endpoints.
+	Headers map[string]string
 	// Answer names fields of the credential that the token endpoint's answer has besides the standard ones, each with its
 	// place in the answer: names with dots between, as in authed_user.id.
 	Answer map[string]string
@@ -62,7 +64,7 @@ type Revocation struct {
 	Method string
 	// Token is which one is sent.
 	//
-	// Defaults to RevokeRefresh; the other is sent where the account lacks this one.
+	// Defaults to RevokeRefresh. Where the account lacks it and Name is token, the other one is sent.
 	Token RevokedToken
 	// In is where the token is put.
 	//
@@ -176,13 +178,14 @@ func readTokens(value strict.Value) Tokens {
 	if !value.Given() {
 		return Tokens{Format: FormatForm}
 	}
-	shape := strict.Shape{Known: []string{"format", "answer", "errors", "lifetime_seconds", "grace_seconds", "idle_days", "refresh_days"}}
+	shape := strict.Shape{Known: []string{"format", "headers", "answer", "errors", "lifetime_seconds", "grace_seconds", "idle_days", "refresh_days"}}
 	fields, ok := value.Shaped(shape, "write tokens: { lifetime_seconds: 3600 }")
 	if !ok {
 		return Tokens{Format: FormatForm}
 	}
 	return Tokens{
 		Format:          Format(readWord(fields.Field("format"), string(FormatForm), string(FormatJSON))),
+		Headers:         readHeaders(fields.Field("headers")),
 		Answer:          readAnswer(fields.Field("answer")),
 		Errors:          readErrors(fields.Field("errors")),
 		Lifetime:        readSpan(fields.Field("lifetime_seconds"), time.Second),

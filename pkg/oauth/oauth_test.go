@@ -158,9 +158,12 @@ func TestAConsentNeedsStateVerifierAndRedirect(t *testing.T) {
 		t.Errorf("no redirect: %v", err)
 	}
 	for name, try := range map[string]func() error{
-		"no code":          func() error { _, err := c.Exchange(t.Context(), secret.String{}, oauth.NewVerifier()); return err },
-		"no proof":         func() error { _, err := c.Exchange(t.Context(), secret.New("code"), secret.String{}); return err },
-		"no redirect":      func() error { _, err := bare.Exchange(t.Context(), secret.New("code"), oauth.NewVerifier()); return err },
+		"no code":  func() error { _, err := c.Exchange(t.Context(), secret.String{}, oauth.NewVerifier()); return err },
+		"no proof": func() error { _, err := c.Exchange(t.Context(), secret.New("code"), secret.String{}); return err },
+		"no redirect": func() error {
+			_, err := bare.Exchange(t.Context(), secret.New("code"), oauth.NewVerifier())
+			return err
+		},
 		"no refresh token": func() error { _, err := c.Refresh(t.Context(), secret.String{}); return err },
 		"nothing to give":  func() error { return c.Revoke(t.Context(), secret.String{}, secret.String{}) },
 	} {

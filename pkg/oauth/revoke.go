@@ -18,7 +18,7 @@ func (c *Client) CanRevoke() bool { return c.app.Auth.Revoke.URL != "" }
 // worth nothing already is no error. Its errors hold an Error; kind Invalid where there is no token or no way.
 func (c *Client) Revoke(ctx context.Context, access, refresh secret.String) error {
 	const op = "oauth.Revoke"
-	token := revoked(c.app.Auth.Revoke.Token, access, refresh)
+	token := revoked(c.app.Auth.Revoke, access, refresh)
 	switch {
 	case !c.CanRevoke():
 		return fault.Newf(fault.Invalid, op, "tokens of %s cannot be revoked from here: only in the user's settings there", c.app.Name)
@@ -32,12 +32,16 @@ func (c *Client) Revoke(ctx context.Context, access, refresh secret.String) erro
 	return c.revokedBy(op, answer)
 }
 
-// revoked chooses the token that the service wants, or else the other.
-func revoked(want app.RevokedToken, access, refresh secret.String) secret.String {
-	if want == app.RevokeAccess && !access.IsZero() || refresh.IsZero() {
-		return access
+// revoked chooses the token that the service wants, or else the other, where the service takes both.
+func revoked(r app.Revocation, access, refresh secret.String) secret.String {
+	want, other := refresh, access
+	if r.Token == app.RevokeAccess {
+		want, other = access, refresh
 	}
-	return refresh
+	if want.IsZero() && r.Name == "token" {
+		return other
+	}
+	return want
 }
 
 func (c *Client) revocation(token secret.String) call {

@@ -85,6 +85,9 @@ func (c *Client) request(ctx context.Context, l call) (*http.Request, error) {
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "behalf")
+	for name, value := range c.app.Auth.Tokens.Headers {
+		req.Header.Set(name, value)
+	}
 	switch {
 	case !l.bearer.IsZero():
 		req.Header.Set("Authorization", "Bearer "+l.bearer.Reveal())
