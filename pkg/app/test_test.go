@@ -249,7 +249,7 @@ func ExampleApp_TestRequest() {
 	}
 	fmt.Println(req.Method, req.URL, req.Header.Get("Authorization"))
 
-	answer := &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(`{"data":{"viewer":{"id":"u-1","name":"Jane"}}}`))}
+	answer := &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`{"data":{"viewer":{"id":"u-1","name":"Jane"}}}`))}
 	who, err := linear.TestAnswer(answer)
 	fmt.Println(who.ID, who.Name, err)
 	// Output:

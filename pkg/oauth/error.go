@@ -165,7 +165,7 @@ func (c *Client) cleaned(err error, l call) error {
 }
 
 // cause keeps the chain of an error under a text of ours.
-type cause struct { //nolint:errname // it stands for the error it holds
+type cause struct {
 	text string
 	err  error
 }

@@ -234,9 +234,9 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func appWith(t testing.TB, file string) app.App {
-	t.Helper()
-	return oauthtest.AppAt(t, file, "https://vendor.example")
+func appWith(tb testing.TB, file string) app.App {
+	tb.Helper()
+	return oauthtest.AppAt(tb, file, "https://vendor.example")
 }
 
 // The answer never comes, or its body stalls: both end after the timeout, which is 20 seconds unless told otherwise.
@@ -252,7 +252,7 @@ func TestAnAnswerThatDoesNotComeInTimeIsUncertain(t *testing.T) {
 		"half a body": func(r *http.Request) (*http.Response, error) {
 			httptrace.ContextClientTrace(r.Context()).WroteHeaders()
 			body := stalled{strings.NewReader(`{"access_token":`), r.Context()}
-			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(body), Request: r}, nil
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(body), Request: r}, nil
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -296,7 +296,7 @@ func TestASlowAnswerMakesTheTokenEndEarlier(t *testing.T) {
 		slow := roundTrip(func(r *http.Request) (*http.Response, error) {
 			<-time.After(15 * time.Second)
 			body := io.NopCloser(strings.NewReader(`{"access_token":"at","expires_in":3600}`))
-			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: body, Request: r}, nil
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: r}, nil
 		})
 		c, err := oauth.New(&http.Client{Transport: slow}, vendor, oauth.Registration{ID: "a"}, oauth.Config{})
 		if err != nil {
@@ -385,7 +385,7 @@ func TestTheClientsIDInAnAddressIsOnePart(t *testing.T) {
 		user, word, _ := r.BasicAuth()
 		body, err := io.ReadAll(r.Body)
 		asked = r.Method + " " + r.URL.String() + " " + user + ":" + word + " " + string(body)
-		return &http.Response{StatusCode: 204, Header: http.Header{}, Body: http.NoBody, Request: r}, err
+		return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: r}, err
 	})
 	vendor := appWith(t, fileWith(`  revoke: { url: "https://api.vendor.example/applications/{client_id}/grant", method: DELETE, in: json, token: access, name: access_token, client: basic }`))
 	c, err := oauth.New(&http.Client{Transport: once}, vendor, oauth.Registration{ID: "../x?y", Secret: secret.New("s")}, oauth.Config{})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -95,9 +96,7 @@ func (v *Vendor) decide(ctx context.Context, link string, form url.Values) (*url
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range asked.Query() {
-		form[name] = values
-	}
+	maps.Copy(form, asked.Query())
 	back, err := v.visit(ctx, http.MethodPost, v.URL()+"/authorize", form)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package oauthtest
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -182,12 +183,8 @@ func (v *Vendor) wait(r *http.Request, release <-chan struct{}) bool {
 }
 
 func (f Fault) answer(w http.ResponseWriter, k *kept) {
-	for name, values := range k.header {
-		w.Header()[name] = values
-	}
-	for name, values := range f.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), k.header)
+	maps.Copy(w.Header(), f.Header)
 	body := k.body.Bytes()
 	if f.Body != "" || f.Undone {
 		body = []byte(f.Body)

@@ -107,7 +107,7 @@ func New(tb testing.TB, cfg Config) *Vendor {
 
 // Start starts a vendor. Close it.
 func Start(cfg Config) *Vendor {
-	v := &Vendor{cfg: cfg.withDefaults(), closing: make(chan struct{}), grants: newGrants(), faults: map[Endpoint]*orders{}}
+	v := &Vendor{cfg: cfg.withDefaults(), closing: make(chan struct{}), grants: newGrants(), faults: make(map[Endpoint]*orders)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /authorize", v.consentPage)
 	mux.HandleFunc("POST /authorize", v.consented)
