@@ -73,7 +73,10 @@ func standard(tb testing.TB) app.Catalog {
 func TestTheCatalogueLoads(t *testing.T) {
 	t.Parallel()
 	apps := standard(t)
-	want := []behalf.AppSlug{"custom", "github", "google_sheets", "hubspot", "openai", "postgresql", "practice", "slack"}
+	want := []behalf.AppSlug{
+		"airtable_oauth", "custom", "github", "gmail", "google_calendar", "google_sheets", "hubspot", "jira", "linear", "microsoft_teams", "notion", "openai",
+		"postgresql", "practice", "salesforce_rest_api", "slack", "stripe",
+	}
 	entries, err := fs.ReadDir(configs.Apps(), ".")
 	if err != nil || len(entries) != len(want) || !slices.Equal(apps.Slugs(), want) {
 		t.Errorf("%d files make %v, %v", len(entries), apps.Slugs(), err)
@@ -244,7 +247,7 @@ a.yaml:4: this must be an https URL without query or fragment; hint: write https
 a.yaml:5: this is no way of authentication; hint: write type: oauth2 or type: keys
 a.yaml:5: auth.send is missing; hint: write send: and where the credential goes: - { header: Authorization, value: "Bearer {oauth_access_token}" }
 a.yaml:6: there must be at least one field; hint: write oauth_access_token: { from: credential }
-a.yaml:7: there is no field "extra" here; hint: write auth, base_url, description, docs, fields, hosts, name or slug
+a.yaml:7: there is no field "extra" here; hint: write auth, base_url, description, docs, fields, hosts, name, slug, sources, test, unverified or within
 b.yaml:1: app must be lower-case letters, digits, - and _, at most 64
 b.yaml:4: this is not a path; hint: write a path such as /oauth/token
 b.yaml:4: auth.token is missing; hint: write token: https://… , or a path of the base URL

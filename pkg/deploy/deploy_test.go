@@ -280,5 +280,5 @@ steps:
 	// notify/workflow.yaml:3: triggers[0].auth is missing; hint: write auth: oauth (your backend's token), auth: token (one fixed token) or auth: none (open to everyone)
 	// notify/workflow.yaml:4: there is no field "auht" here; hint: did you mean auth?
 	// notify/workflow.yaml:7: Python steps are not built yet; hint: write run: and a .mjs file; Python comes in a later release
-	// notify/workflow.yaml:8: there is no app "slak"; hint: write the name of an app: custom, github, google_sheets, hubspot, openai, postgresql, practice or slack
+	// notify/workflow.yaml:8: there is no app "slak"; hint: did you mean slack?
 }
