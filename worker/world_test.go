@@ -364,6 +364,7 @@ type store struct {
 	err      error
 	letters  []behalf.ObjectRef // what was kept for dead letters
 	dropped  []string           // files
+	refuses  int                // to drop a file, so often
 }
 
 func newStore() *store {
@@ -430,6 +431,10 @@ func (s *store) KeepObject(_ context.Context, ref behalf.ObjectRef) error {
 func (s *store) DropFile(_ context.Context, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.refuses > 0 {
+		s.refuses--
+		return fault.New(fault.Unavailable, "store.DropFile", "away")
+	}
 	s.dropped = append(s.dropped, name)
 	return s.err
 }
