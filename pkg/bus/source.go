@@ -40,7 +40,8 @@ func (b *Bus) Source(slots int) *Source {
 	return s
 }
 
-// Add takes from one more project. A project that is there already is left alone. Errors: Unavailable; NotFound, when
+// Add takes from one more project. A project that is there already is left alone. Where its consumers have another
+// AckWait than this bus was told, the log warns. Errors: Unavailable; NotFound, when
 // the project's consumers have not been made.
 func (s *Source) Add(ctx context.Context, project behalf.ProjectID) error {
 	durable, err := subject.SharedConsumer(project)
@@ -54,14 +55,27 @@ func (s *Source) Add(ctx context.Context, project behalf.ProjectID) error {
 		if s.has(stream.name, durable) {
 			continue
 		}
-		if _, err := s.bus.js.Consumer(ctx, stream.name, durable); err != nil {
+		consumer, err := s.bus.js.Consumer(ctx, stream.name, durable)
+		if err != nil {
 			return fault.Wrap(notFoundOr(err, fault.Unavailable), "bus.Add", err)
 		}
+		s.bus.compareAckWait(stream.name, project, consumer.CachedInfo().Config.AckWait)
 		if err := s.pull(stream.name, durable, stream.timers); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// compareAckWait warns where the server gives up on us at another time than we believe: sooner, and an event that is
+// still run here is given to another worker as well; later, and one whose worker is lost waits needlessly.
+func (b *Bus) compareAckWait(stream string, project behalf.ProjectID, there time.Duration) {
+	if there == b.cfg.AckWait {
+		return
+	}
+	b.log.Warn().Str("stream", stream).Str("project", string(project)).Dur("consumer_ack_wait", there).Dur("ack_wait", b.cfg.AckWait).
+		Msg("the consumer has another AckWait than this worker: start the worker with --ack-wait " + there.String() +
+			", or run `behalf provision --ack-wait " + b.cfg.AckWait.String() + "`")
 }
 
 // moved tells those who hold deliveries that the connection has changed.

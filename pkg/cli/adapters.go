@@ -44,7 +44,16 @@ func (s stepAuth) Auth(ctx context.Context, account behalf.Account) (worker.Auth
 	if err != nil {
 		return worker.Auth{}, err
 	}
-	return worker.Auth{Fields: known.StepAuth(found.Fields), Secrets: found.Secrets()}, nil
+	return worker.Auth{Fields: known.StepAuth(found.Fields), Secrets: secretsOf(known, found)}, nil
+}
+
+// secretsOf lists what of a credential no log may hold: what its app does not call public, and what no step ever sees.
+func secretsOf(known app.App, found credential.Credential) []secret.String {
+	secrets := known.Secrets(found.Fields)
+	if !found.RefreshToken.IsZero() {
+		secrets = append(secrets, found.RefreshToken)
+	}
+	return secrets
 }
 
 // accountSecrets is the credential store as the API asks for it: it writes and deletes, and never reads.

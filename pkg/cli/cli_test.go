@@ -92,18 +92,7 @@ func startDev(t *testing.T, dir string) devFile {
 func TestDevRunsAWorkflowOnBehalfOfEachUser(t *testing.T) {
 	dir := t.TempDir()
 	file := startDev(t, dir)
-	w := world{
-		lookupEnv: func(name string) (string, bool) { return dir, name == "BEHALF_DATA_DIR" },
-		stdin:     strings.NewReader(""), stderr: io.Discard,
-	}
-	said := func(args ...string) string {
-		var out bytes.Buffer
-		w.stdout = &out
-		if code := run(t.Context(), args, w); code != 0 {
-			t.Fatalf("behalf %v ended with %d", args, code)
-		}
-		return strings.TrimSpace(out.String())
-	}
+	said := terminal{t, dir}.said
 	url, token := said("endpoints", "url", "notify"), said("token")
 	for _, user := range practiceUsers {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"text":"Hello from `+string(user)+`"}`))

@@ -97,18 +97,7 @@ func TestKilledDevTakesItsRunsUpAgain(t *testing.T) {
 // invoke starts one run of a workflow of a running dev, as a user, and does not wait for it.
 func invoke(t *testing.T, dataDir, workflow string) {
 	t.Helper()
-	w := world{
-		lookupEnv: func(name string) (string, bool) { return dataDir, name == "BEHALF_DATA_DIR" },
-		stdin:     strings.NewReader(""), stderr: io.Discard,
-	}
-	said := func(args ...string) string {
-		var out bytes.Buffer
-		w.stdout = &out
-		if code := run(t.Context(), args, w); code != 0 {
-			t.Fatalf("behalf %v ended with %d", args, code)
-		}
-		return strings.TrimSpace(out.String())
-	}
+	said := terminal{t, dataDir}.said
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, said("endpoints", "url", workflow), nil)
 	if err != nil {
 		t.Fatal(err)
