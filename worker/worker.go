@@ -139,17 +139,18 @@ func (c Config) withDefaults() Config {
 
 // Worker executes the runs of one environment.
 type Worker struct {
-	cfg     Config
-	deps    Deps
-	log     zerolog.Logger
-	metrics *metrics
+	cfg       Config
+	deps      Deps
+	log       zerolog.Logger
+	metrics   *metrics
+	templates *templates
 }
 
 // New makes a worker. It closes none of its parts.
 func New(cfg Config, deps Deps, log zerolog.Logger) *Worker {
 	cfg = cfg.withDefaults()
 	return &Worker{
-		cfg: cfg, deps: deps, metrics: newMetrics(cfg.Registerer, cfg.Environment, cfg.Slots),
+		cfg: cfg, deps: deps, templates: newTemplates(), metrics: newMetrics(cfg.Registerer, cfg.Environment, cfg.Slots),
 		log: log.With().Str("component", "worker").Str("environment", string(cfg.Environment)).Logger(),
 	}
 }
