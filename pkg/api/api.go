@@ -56,6 +56,8 @@ type Deps struct {
 	Verifier     Verifier
 	Signer       Signer
 	Apps         Apps
+	// Catalog shows the apps and actions.
+	Catalog Catalog
 	// Load reads a folder of workflow files.
 	Load Loader
 	// Render writes a run's result as the ingress would. Nil writes it plainly.

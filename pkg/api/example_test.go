@@ -39,4 +39,9 @@ func ExampleRoutes() {
 	// GET    /v1/workflows/{workflow}          manage
 	// POST   /v1/workflows/{workflow}/promote  manage
 	// POST   /v1/workflows/{workflow}/rollback manage
+	// GET    /v1/apps                          connect
+	// GET    /v1/apps/{app}                    connect
+	// GET    /v1/actions                       connect
+	// GET    /v1/actions/{action}              connect
+	// POST   /v1/endpoints/{endpoint}/token    manage
 }

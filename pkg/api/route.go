@@ -74,6 +74,12 @@ func (a *API) routes() []row {
 		{Route: route("GET", "/v1/workflows/{workflow}", behalf.ScopeManage), serve: a.workflow},
 		{Route: route("POST", "/v1/workflows/{workflow}/promote", behalf.ScopeManage), serve: a.promote},
 		{Route: route("POST", "/v1/workflows/{workflow}/rollback", behalf.ScopeManage), serve: a.rollback},
+
+		{Route: route("GET", "/v1/apps", behalf.ScopeConnect), serve: a.apps},
+		{Route: route("GET", "/v1/apps/{app}", behalf.ScopeConnect), serve: a.app},
+		{Route: route("GET", "/v1/actions", behalf.ScopeConnect), serve: a.actions},
+		{Route: route("GET", "/v1/actions/{action}", behalf.ScopeConnect), serve: a.action},
+		{Route: route("POST", "/v1/endpoints/{endpoint}/token", behalf.ScopeManage), serve: a.rotateToken},
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 func path(pattern string) string {
 	return strings.NewReplacer(
 		"{run}", string(behalf.NewRunID()), "{user...}", "abc-123", "{account}", "apn_abc", "{workflow}", "p_abc",
+		"{app}", "slack", "{action}", "slack-send-message@1", "{endpoint}", "enabc",
 	).Replace(pattern)
 }
 

@@ -360,6 +360,32 @@ type catalogue []behalf.AppSlug
 
 func (c catalogue) Known(app behalf.AppSlug) bool { return slices.Contains(c, app) }
 
+// shown is a catalogue of two apps and two actions.
+type shown struct{}
+
+func (shown) Apps() []api.AppView {
+	return []api.AppView{
+		{Slug: "github", Name: "GitHub", AuthType: "oauth", Categories: []string{}, Fields: []api.FieldView{{Name: "oauth_access_token", From: "credential", Secret: true}}},
+		{Slug: "slack", Name: "Slack", Description: "Messages", AuthType: "oauth", Categories: []string{}, Fields: []api.FieldView{}},
+	}
+}
+
+func (shown) Actions() []api.ActionView {
+	return []api.ActionView{
+		{Uses: "http-request@1", Name: "Request", AnyApp: true, Props: []api.PropView{}},
+		{Uses: "slack-send-message@1", Name: "Send a message", App: "slack", Props: []api.PropView{}},
+	}
+}
+
+func (s shown) Action(uses string) (api.ActionView, error) {
+	for _, v := range s.Actions() {
+		if v.Uses == uses {
+			return v, nil
+		}
+	}
+	return api.ActionView{}, fault.New(fault.NotFound, "shown", "there is no action of that name")
+}
+
 // load makes a version of any folder: its workflow.yaml says the auth, and every other file is a step. It stands for
 // pkg/deploy, which has tests of its own.
 func load(project behalf.ProjectID, folder string, files map[string][]byte) (api.Loaded, error) {
@@ -443,7 +469,7 @@ func newWorld(tb testing.TB, change ...func(*api.Config, *api.Deps)) *world {
 	deps := api.Deps{
 		Environments: map[behalf.Environment]api.Env{behalf.Production: w.prod.env(), behalf.Development: w.dev.env()},
 		Verifier:     auth.NewVerifier(auth.Config{}, map[behalf.Environment]auth.Copy{behalf.Production: w.prod, behalf.Development: w.dev}),
-		Signer:       w.signer, Apps: catalogue{"slack", "github"}, Load: load, Registerer: w.reg, Log: zerolog.New(w.log),
+		Signer:       w.signer, Apps: catalogue{"slack", "github"}, Catalog: shown{}, Load: load, Registerer: w.reg, Log: zerolog.New(w.log),
 	}
 	for _, f := range change {
 		f(&cfg, &deps)

@@ -33,6 +33,8 @@ type App struct {
 	Auth  Auth
 	// Fields is what a step sees as $auth, by name.
 	Fields []Field
+	// Own says that the app is of a folder after the first that Load was given: a team's own.
+	Own bool
 }
 
 // StepAuth makes the object that a step sees as $auth: of the credential's fields those that the app names, and the

@@ -178,6 +178,19 @@ func TestATeamAddsItsOwnApps(t *testing.T) {
 	if err != nil || !apps.Known("chat") || !apps.Known("slack") {
 		t.Fatalf("known are %v, %v", apps.Slugs(), err)
 	}
+	own, _ := apps.App("chat")
+	if standard, _ := apps.App("slack"); !own.Own || standard.Own {
+		t.Error("what is the team's own is not told apart")
+	}
+	_, err = app.Load(configs.Apps(), folder(map[string]string{
+		"chat.yml": chat, "talk.yaml": "slug: talk\nname: Talk\nbase_url: https://t.example\n" +
+			"auth: { type: oauth2, authorize: /a, token: /t, send: [{ header: Authorization, value: \"{oauth_access_token}\" }] }\n" +
+			"fields: { oauth_access_token: { from: credential, public: true } }\n",
+	}))
+	if want := "chat.yml: the file of an app ends in .yaml; hint: rename it to chat.yaml\n" +
+		"talk.yaml:5: an access token is a secret; hint: leave public out"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
 	_, err = app.Load(configs.Apps(), folder(map[string]string{"slack.yaml": `slug: slack
 name: Another
 base_url: https://evil.example

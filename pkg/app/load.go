@@ -21,8 +21,8 @@ import (
 func Load(folders ...fs.FS) (Catalog, error) {
 	apps := map[behalf.AppSlug]App{}
 	var mistakes strict.Mistakes
-	for _, folder := range folders {
-		wrong, err := loadFolder(folder, apps)
+	for i, folder := range folders {
+		wrong, err := loadFolder(folder, apps, i > 0)
 		if err != nil {
 			return Catalog{}, fault.Wrap(fault.Unavailable, "app.Load", err)
 		}
@@ -34,13 +34,20 @@ func Load(folders ...fs.FS) (Catalog, error) {
 	return Catalog{apps}, nil
 }
 
-func loadFolder(files fs.FS, apps map[behalf.AppSlug]App) (strict.Mistakes, error) {
-	names, err := fs.Glob(files, "*.yaml")
+func loadFolder(files fs.FS, apps map[behalf.AppSlug]App, own bool) (strict.Mistakes, error) {
+	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
 		return nil, err
 	}
 	var mistakes strict.Mistakes
-	for _, name := range names {
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasSuffix(name, ".yml") {
+			mistakes = append(mistakes, strict.Mistake{File: name, What: "the file of an app ends in .yaml", Hint: "rename it to " + strings.TrimSuffix(name, ".yml") + ".yaml"})
+		}
+		if !strings.HasSuffix(name, ".yaml") || strings.HasPrefix(name, ".") {
+			continue
+		}
 		text, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, err
@@ -52,6 +59,7 @@ func loadFolder(files fs.FS, apps map[behalf.AppSlug]App) (strict.Mistakes, erro
 			})
 		}
 		if mistakes = append(mistakes, wrong...); len(wrong) == 0 {
+			read.Own = own
 			apps[read.Slug] = read
 		}
 	}
