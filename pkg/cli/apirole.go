@@ -6,24 +6,29 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/behalf-dev/behalf/configs"
 	"github.com/behalf-dev/behalf/pkg/api"
-	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/bus"
 )
 
+// apiFlags are those of `behalf api`.
+type apiFlags struct {
+	credentials credentialFlags
+	appsDir     string
+}
+
 func newAPI(w world) *cobra.Command {
-	var credentials credentialFlags
+	var f apiFlags
 	cmd := &cobra.Command{
 		Use: "api", Short: "Serve the REST API: tokens, deploys, runs, users, accounts", Args: cobra.NoArgs,
 		Long: "API serves at BEHALF_ADDR (127.0.0.1:8090). It alone signs tokens, and it runs no code of users.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return over(serveAPI(cmd.Context(), w, credentials)) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return over(serveAPI(cmd.Context(), w, f)) },
 	}
-	credentials.add(cmd, w)
+	addApps(cmd, w, &f.appsDir)
+	f.credentials.add(cmd, w)
 	return cmd
 }
 
-func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
+func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 	environments, err := environmentsOf(w)
 	if err != nil {
 		return err
@@ -32,7 +37,7 @@ func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
 	if err != nil {
 		return err
 	}
-	apps, err := app.Load(configs.Apps())
+	apps, err := loadApps(flags.appsDir)
 	if err != nil {
 		return err
 	}
@@ -42,7 +47,7 @@ func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
 		return err
 	}
 	defer all.close()
-	credentials, err := flags.open(ctx, s.dataDir, all)
+	credentials, err := flags.credentials.open(ctx, s.dataDir, all)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ import (
 // devFlags are those of `behalf dev`.
 type devFlags struct {
 	addr, metricsAddr, natsAddr, practiceAddr string
-	dataDir, storage                          string
+	dataDir, storage, appsDir                 string
 	runsMaxMsgs                               int64
 	slots                                     int
 	syncAlways                                bool
@@ -65,6 +65,7 @@ func newDev(w world) *cobra.Command {
 	flags.Int64Var(&f.runsMaxMsgs, "runs-max-msgs", 100_000, "records of live runs that are kept")
 	flags.IntVar(&f.slots, "slots", 32, "runs executed at once in each environment")
 	flags.BoolVar(&f.syncAlways, "sync-always", false, "flush every accepted event to disk before it counts")
+	addApps(cmd, w, &f.appsDir)
 	flags.StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere, for practice and tests")
 	return cmd
 }
@@ -196,7 +197,7 @@ func (d *dev) layout() bus.Layout {
 
 // openApps loads the catalogue, and gives the practice app its address.
 func (d *dev) openApps() (err error) {
-	if d.apps, err = app.Load(configs.Apps()); err != nil {
+	if d.apps, err = loadApps(d.flags.appsDir); err != nil {
 		return err
 	}
 	if d.apps, err = d.apps.WithURL("practice", "http://"+d.side.Addr().String()); err != nil {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,17 +14,10 @@ func flow(t *testing.T, dir, text, account string) {
 	if account != "" {
 		yaml += "    accounts: {practice: " + account + "}\n"
 	}
-	for name, content := range map[string]string{
+	writeFolder(t, dir, map[string]string{
 		"workflow.yaml": yaml,
 		"say.mjs":       "export default defineComponent({ async run({ $ }) { await $.respond({ status: 200, body: \"" + text + "\" }); } });\n",
-	} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 }
 
 // From development to production: the version that was tried is the version that serves.

@@ -54,12 +54,17 @@ func (f remoteFlags) open(w world) (*remote, error) {
 		r.base, r.id, r.secret = cmp.Or(r.base, file.APIURL), file.ClientID, secret.New(file.ClientSecret)
 	}
 	r.base = strings.TrimRight(r.base, "/")
-	if f.env == "" {
-		return r, nil
-	}
-	env, err := behalf.ParseEnvironment(f.env)
+	env, err := f.environment()
 	r.env = env
 	return r, err
+}
+
+// environment is that of --env, or empty.
+func (f remoteFlags) environment() (behalf.Environment, error) {
+	if f.env == "" {
+		return "", nil
+	}
+	return behalf.ParseEnvironment(f.env)
 }
 
 // authenticate fetches a token for the client.

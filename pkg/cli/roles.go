@@ -61,9 +61,13 @@ func apiOf(ctx context.Context, cfg api.Config, d roleDeps, log zerolog.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	shown, err := newCatalogView(d.apps)
+	if err != nil {
+		return nil, err
+	}
 	return api.New(cfg, api.Deps{
 		Environments: apiEnvironments(d.all, d.credentials), Verifier: d.all.verifier(), Signer: signer, Apps: d.apps,
-		Load: load, Render: ingress.Render, Ready: d.all.ready, Registerer: d.reg, Log: log,
+		Catalog: shown, Load: load, Render: ingress.Render, Ready: d.all.ready, Registerer: d.reg, Log: log,
 	}), nil
 }
 

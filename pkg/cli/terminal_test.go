@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,4 +39,18 @@ func (s terminal) must(args ...string) string {
 func (s terminal) said(args ...string) string {
 	s.t.Helper()
 	return strings.TrimSpace(s.must(args...))
+}
+
+// writeFolder writes files into a folder, which it makes.
+func writeFolder(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -7,8 +7,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/behalf-dev/behalf/configs"
-	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
@@ -26,6 +24,7 @@ type workerFlags struct {
 	unsafe      bool
 	credentials credentialFlags
 	appURLs     []string
+	appsDir     string
 }
 
 func newWorker(w world) *cobra.Command {
@@ -41,6 +40,7 @@ func newWorker(w world) *cobra.Command {
 	cmd.Flags().DurationVar(&f.ackWait, "ack-wait", 30*time.Second, "how long an event may be held without a sign of life, as provision was told")
 	cmd.Flags().BoolVar(&f.unsafe, "unsafe-no-sandbox", false, "run code steps although they share this machine's network")
 	cmd.Flags().StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere; refused outside of dev")
+	addApps(cmd, w, &f.appsDir)
 	f.credentials.add(cmd, w)
 	return cmd
 }
@@ -57,7 +57,7 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if err != nil {
 		return err
 	}
-	apps, err := app.Load(configs.Apps())
+	apps, err := loadApps(f.appsDir)
 	if err != nil {
 		return err
 	}
