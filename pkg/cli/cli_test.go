@@ -43,7 +43,7 @@ func (l *lines) Write(b []byte) (int, error) {
 
 // startDev runs `behalf dev` in this process on free ports, waits until it has said all that it has to say, and
 // returns what it wrote to dev.json. It is stopped, and must end well, before the test does.
-func startDev(t *testing.T, dir string) devFile {
+func startDev(t *testing.T, dir string, args ...string) devFile {
 	t.Helper()
 	reader, writer := io.Pipe()
 	out := &lines{feed: writer}
@@ -59,7 +59,7 @@ func startDev(t *testing.T, dir string) devFile {
 		stdin:     strings.NewReader(""), stdout: out, stderr: out,
 	}
 	go func() {
-		ended <- run(ctx, []string{"dev"}, w)
+		ended <- run(ctx, append([]string{"dev"}, args...), w)
 		_ = writer.Close()
 	}()
 	serving := make(chan bool, 1)
