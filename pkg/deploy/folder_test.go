@@ -118,7 +118,7 @@ func TestAFolderThatCannotBeRead(t *testing.T) {
 func TestEveryExampleLoads(t *testing.T) {
 	t.Parallel()
 	folders, err := deploy.Folders(configs.Examples())
-	if err != nil || !slices.Equal(folders, []string{"hello", "notify"}) {
+	if err != nil || !slices.Equal(folders, []string{"actions", "hello", "notify"}) {
 		t.Fatalf("%v, %v", folders, err)
 	}
 	for _, folder := range folders {
