@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 )
 
 const acme = `# A vendor that takes its key twice: in a header, and as a parameter of the URL.
@@ -98,7 +100,7 @@ func TestAnAppOfOnesOwn(t *testing.T) {
 		if err := json.Unmarshal([]byte(answer), &v); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, func() bool {
+		bustest.Eventually(t, "the run can be shown", func() bool {
 			_, _, code := s.run("", "runs", "show", v.Run, "--env", "development", "--json")
 			return code == 0
 		})

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 )
 
 // guarded writes a workflow whose trigger has a token, and that answers with the run's id.
@@ -49,7 +51,7 @@ func TestRotateToken(t *testing.T) {
 	if rotated.Token == deployed.TriggerToken || !strings.HasPrefix(rotated.Token, "behalf_tt_") || rotated.EndpointID != deployed.EndpointID {
 		t.Errorf("got %+v", rotated)
 	}
-	eventually(t, func() bool { status, _ := call(deployed.TriggerToken); return status == http.StatusUnauthorized })
+	bustest.Eventually(t, "the old token is refused", func() bool { status, _ := call(deployed.TriggerToken); return status == http.StatusUnauthorized })
 	if status, again := call(rotated.Token); status != http.StatusOK || again != first {
 		t.Errorf("under the new token the key's run is %d %s, not %s", status, again, first)
 	}
