@@ -37,8 +37,8 @@ type stepAuth struct {
 
 func (s stepAuth) Auth(ctx context.Context, account behalf.Account) (worker.Auth, error) {
 	known, ok := s.apps.App(account.App)
-	if !ok {
-		return worker.Auth{}, fault.Newf(fault.NotFound, "cli.auth", "no app is called %s", account.App)
+	if !ok { // the API knows it: this worker was started without the team's apps, and the run waits for one that was not
+		return worker.Auth{}, fault.Newf(fault.Unavailable, "cli.auth", "this worker has no app %s: start it with the --apps of the API", account.App)
 	}
 	found, _, err := s.credentials.Get(ctx, credential.PathOf(s.env, account))
 	if err != nil {

@@ -100,7 +100,7 @@ func TestAnAppOfOnesOwn(t *testing.T) {
 		if err := json.Unmarshal([]byte(answer), &v); err != nil {
 			t.Fatal(err)
 		}
-		bustest.Eventually(t, "the run is shown", func() bool {
+		bustest.Eventually(t, "the run can be shown", func() bool {
 			_, _, code := s.run("", "runs", "show", v.Run, "--env", "development", "--json")
 			return code == 0
 		})

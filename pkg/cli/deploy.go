@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/behalf-dev/behalf/pkg/api"
+	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/deploy"
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
@@ -56,7 +57,7 @@ func deployAll(ctx context.Context, w world, r *remote, dir string, asJSON bool)
 	}
 	for _, b := range bundles {
 		var out deployedView
-		if err := r.call(ctx, http.MethodPost, "/v1/deploy", b, &out); err != nil {
+		if err := withAccountHint(r.call(ctx, http.MethodPost, "/v1/deploy", b, &out), r.env); err != nil {
 			return err
 		}
 		if err := out.print(w, b.Folder, asJSON); err != nil {
@@ -64,6 +65,14 @@ func deployAll(ctx context.Context, w world, r *remote, dir string, asJSON bool)
 		}
 	}
 	return nil
+}
+
+// withAccountHint says what to do about an own account that is not there.
+func withAccountHint(err error, env behalf.Environment) error {
+	if fault.CodeOf(err) != string(behalf.CodeAccountRequired) {
+		return err
+	}
+	return hinted{err, "behalf accounts create --app APP --name NAME --env " + string(env) + " --credential -"}
 }
 
 // deployedView is a workflow as the API answers when it is deployed, promoted or rolled back.

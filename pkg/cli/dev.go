@@ -38,7 +38,7 @@ import (
 type devFlags struct {
 	addr, metricsAddr, natsAddr, practiceAddr string
 	dataDir, storage, appsDir, tlsAddr        string
-	runsMaxMsgs                               int64
+	runsMaxMsgs, maxQueued                    int64
 	slots                                     int
 	syncAlways                                bool
 	appURLs                                   []string
@@ -65,11 +65,15 @@ func newDev(w world) *cobra.Command {
 	flags.StringVar(&f.dataDir, "data-dir", w.env("BEHALF_DATA_DIR", defaultDataDir), "where everything is kept")
 	flags.StringVar(&f.storage, "storage", w.env("BEHALF_STORAGE", ""), "disk that both environments reserve together, such as 8GiB; without it 4GiB at first, or less on a small disk")
 	flags.Int64Var(&f.runsMaxMsgs, "runs-max-msgs", 100_000, "records of live runs that are kept")
+	flags.Int64Var(&f.maxQueued, "max-queued", 10_000, maxQueuedHelp)
 	flags.IntVar(&f.slots, "slots", 32, "runs executed at once in each environment")
 	flags.BoolVar(&f.syncAlways, "sync-always", false, "flush every accepted event to disk before it counts")
 	addApps(cmd, w, &f.appsDir)
 	flags.StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere, for practice and tests")
 	f.rates.add(flags, w)
+	envFlag(cmd, w, "runs-max-msgs", "BEHALF_RUNS_MAX_MSGS")
+	envFlag(cmd, w, "max-queued", "BEHALF_MAX_QUEUED")
+	envFlag(cmd, w, "slots", "BEHALF_SLOTS")
 	return cmd
 }
 
@@ -115,6 +119,9 @@ func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
 		}
 	}()
 	if d.storage, err = storageOf(f.storage, behalf.Environments()); err != nil {
+		return d, err
+	}
+	if err := checkQueued(f.maxQueued); err != nil {
 		return d, err
 	}
 	if err := os.MkdirAll(f.dataDir, 0o700); err != nil {
@@ -198,7 +205,7 @@ func (d *dev) openEnvironment(ctx context.Context, env behalf.Environment) error
 func (d *dev) layout() bus.Layout {
 	quarter := bus.Bytes(d.server.MaxStorage() / 4)
 	return bus.Layout{
-		RunsMaxMsgs: d.flags.runsMaxMsgs, AckWait: devAckWait,
+		RunsMaxMsgs: d.flags.runsMaxMsgs, MaxQueued: d.flags.maxQueued, AckWait: devAckWait,
 		Storage: d.storage, DefaultStorage: max(bus.MinStorage, min(bus.ModestStorage, quarter)),
 	}
 }

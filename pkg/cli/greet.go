@@ -73,7 +73,7 @@ func (d *dev) reload(ctx context.Context, deployer *api.Deployer, bundles []api.
 	for _, b := range bundles {
 		out, err := deployer.Deploy(ctx, behalf.Development, d.file.ProjectID, b)
 		if err != nil {
-			complain(d.world.stderr, err) // the others are deployed all the same; the file can be mended while we run
+			complain(d.world.stderr, withAccountHint(err, behalf.Development)) // the others are deployed all the same; the file can be mended while we run
 			continue
 		}
 		d.announce(ctx, b, out)

@@ -35,6 +35,9 @@ func newProvision(w world) *cobra.Command {
 			if layout.Storage, err = storageOf(storage, environments); err != nil {
 				return err
 			}
+			if err := checkQueued(layout.MaxQueued); err != nil {
+				return err
+			}
 			return provisionAll(cmd.Context(), w, s, layout, asJSON)
 		},
 	}
@@ -44,7 +47,19 @@ func newProvision(w world) *cobra.Command {
 	cmd.Flags().Int64Var(&layout.MaxQueued, "max-queued", 10_000, maxQueuedHelp)
 	cmd.Flags().Int64Var(&layout.RunsMaxMsgs, "runs-max-msgs", 1_000_000, "records of live runs that are kept")
 	cmd.Flags().DurationVar(&layout.AckWait, "ack-wait", 30*time.Second, "how long a worker may hold an event without a sign of life; the workers must be told the same")
+	envFlag(cmd, w, "replicas", "BEHALF_REPLICAS")
+	envFlag(cmd, w, "max-queued", "BEHALF_MAX_QUEUED")
+	envFlag(cmd, w, "runs-max-msgs", "BEHALF_RUNS_MAX_MSGS")
+	envFlag(cmd, w, "ack-wait", "BEHALF_ACK_WAIT")
 	return cmd
+}
+
+// checkQueued refuses what NATS would take for no bound at all.
+func checkQueued(most int64) error {
+	if most < 1 {
+		return fault.New(fault.Invalid, "cli.provision", "--max-queued must be 1 or more")
+	}
+	return nil
 }
 
 const maxQueuedHelp = "events of one workflow that may wait in one environment; what goes beyond is answered 503 queue_full, and fills no other workflow's queue"

@@ -1,16 +1,21 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 )
 
-// guarded writes a workflow whose trigger has a token, and that answers with the run's id.
+// guardedFlow writes a workflow whose trigger has a token, and that answers with the run's id.
 func guardedFlow(t *testing.T, dir string) {
 	t.Helper()
 	writeFolder(t, dir, map[string]string{
@@ -111,5 +116,40 @@ func TestInvokeByURL(t *testing.T) {
 	}
 	if file.IngressURL == "" {
 		t.Error("dev.json names no ingress")
+	}
+}
+
+// A client with the scope invoke alone, which may list nothing, invokes by the endpoint's id.
+func TestInvokeNeedsNoMoreThanInvoke(t *testing.T) {
+	t.Parallel()
+	endpoint := string(behalf.NewEndpointID())
+	var mu sync.Mutex
+	var called []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		called = append(called, r.Method+" "+r.URL.Path+" "+r.Header.Get("Authorization"))
+		mu.Unlock()
+		switch r.URL.Path {
+		case "/v1/oauth/token":
+			_, _ = w.Write([]byte(`{"access_token":"at-1","token_type":"Bearer","expires_in":3600}`))
+		case "/e/" + endpoint:
+			w.Header().Set("X-Behalf-Run-Id", "run_1")
+			_, _ = w.Write([]byte(`{"ok":true}`))
+		default:
+			http.Error(w, `{"error":"the client lacks the scope manage","code":"forbidden"}`, http.StatusForbidden)
+		}
+	}))
+	t.Cleanup(server.Close)
+	var out, errs bytes.Buffer
+	environment := map[string]string{
+		"BEHALF_API_URL": server.URL, "BEHALF_INGRESS_URL": server.URL, "BEHALF_CLIENT_ID": "oac_1", "BEHALF_CLIENT_SECRET": "shh",
+	}
+	code := run(t.Context(), []string{"invoke", endpoint, "--env", "production", "-d", "{}"}, world{
+		lookupEnv: func(name string) (string, bool) { v, ok := environment[name]; return v, ok },
+		stdin:     strings.NewReader(""), stdout: &out, stderr: &errs,
+	})
+	want := []string{"POST /v1/oauth/token ", "POST /e/" + endpoint + " Bearer at-1"}
+	if code != 0 || out.String() != "{\"ok\":true}\n" || !slices.Equal(called, want) {
+		t.Errorf("%d %s%s, called %q", code, out.String(), errs.String(), called)
 	}
 }

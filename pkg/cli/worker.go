@@ -41,6 +41,8 @@ func newWorker(w world) *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere; refused outside of dev")
 	addApps(cmd, w, &f.appsDir)
 	f.credentials.add(cmd, w)
+	envFlag(cmd, w, "slots", "BEHALF_SLOTS")
+	envFlag(cmd, w, "ack-wait", "BEHALF_ACK_WAIT")
 	return cmd
 }
 
