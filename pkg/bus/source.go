@@ -22,11 +22,12 @@ type Source struct {
 	turn    int
 	held    map[*Delivery]struct{}
 	closed  bool
-	empty   chan struct{} // closed when closed and nothing is held
+	empty   chan struct{} // closed when closed, and nothing is held or can still arrive
 
 	beaten atomic.Int64 // when Run last had its turn, in monotonic nanoseconds
 
 	ready chan struct{} // one token a queued delivery, so that Next can wait
+	open  atomic.Int64  // inboxes at which something may still arrive
 }
 
 // Source makes the source of a worker with so many slots.
@@ -232,9 +233,10 @@ func (s *Source) release(d *Delivery) {
 	d.puller.fill(time.Now())
 }
 
-// left closes empty once nothing is held. The caller holds the lock.
+// left closes empty once nothing is held and nothing can arrive any more: what the server sent before it knew that we
+// leave has to be given back, or nobody has it until AckWait is over. The caller holds the lock.
 func (s *Source) left() {
-	if len(s.held) > 0 {
+	if !s.closed || len(s.held) > 0 || s.open.Load() > 0 {
 		return
 	}
 	select {
@@ -280,6 +282,14 @@ func (s *Source) close() {
 	for _, d := range s.shut() {
 		d.giveBack()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left()
+}
+
+// shutInbox hears that the last of an inbox was handed over.
+func (s *Source) shutInbox() {
+	s.open.Add(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.left()
