@@ -99,6 +99,7 @@ func (c *call) newResultToken(run behalf.RunID) (token, hash string) {
 // it, and because a body that is JSON already must not be parsed for it.
 func (c *call) appendTrigger(dst []byte, content content, body []byte) ([]byte, error) {
 	r, proxies := c.r, c.server.cfg.Proxies
+	host := proxies.Host(r)
 	dst = append(dst, `{"method":`...)
 	dst = appendString(dst, r.Method)
 	dst = append(dst, `,"path":`...)
@@ -110,9 +111,9 @@ func (c *call) appendTrigger(dst []byte, content content, body []byte) ([]byte, 
 		dst = ip.AppendTo(dst)
 	}
 	dst = append(dst, `","url":`...)
-	dst = appendString(dst, scheme(proxies.Secure(r))+r.Host+r.URL.EscapedPath())
+	dst = appendString(dst, scheme(proxies.Secure(r))+host+r.URL.EscapedPath())
 	dst = append(dst, `,"headers":`...)
-	dst = appendHeaders(dst, r.Header, r.Host)
+	dst = appendHeaders(dst, r.Header, host)
 	dst, err := c.appendBody(dst, body, content)
 	return append(dst, '}'), err
 }

@@ -180,7 +180,7 @@ func basename(name string) string {
 // file gives a file to whoever knows its name, and says whether the request was for one.
 func (c *call) file(ctx context.Context) bool {
 	rest, ok := strings.CutPrefix(c.r.URL.Path, filesPath)
-	if !ok || hostLabel(c.r.Host, c.server.cfg.WorkflowDomain) != "" {
+	if !ok || hostLabel(c.server.cfg.Proxies.Host(c.r), c.server.cfg.WorkflowDomain) != "" {
 		return false
 	}
 	c.outcome = outcomeFile

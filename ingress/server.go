@@ -59,7 +59,7 @@ type Config struct {
 	//
 	// Defaults to 16.
 	MaxLarge int
-	// Proxies are believed about the address and scheme of a caller.
+	// Proxies are believed about the address of a caller, and the scheme and host that it used.
 	//
 	// Defaults to nobody.
 	Proxies web.Proxies
@@ -115,22 +115,18 @@ func New(cfg Config, envs map[behalf.Environment]Env, log zerolog.Logger, reg pr
 func (s *Server) Run(ctx context.Context, ln net.Listener, cfg web.ServerConfig) error {
 	// A request that is on its way may last as long as its caller's wait; cut short it would tell nobody that it runs.
 	cfg.Grace = cmp.Or(cfg.Grace, s.cfg.Wait+s.cfg.PublishTimeout+journalTimeout)
-	cfg.Linger = cmp.Or(cfg.Linger, linger)
+	cfg.Linger = cmp.Or(cfg.Linger, web.Linger)
 	stop := context.AfterFunc(ctx, s.Drain)
 	defer stop()
 	return web.Serve(ctx, ln, s, cfg)
 }
-
-// linger is how long those who come while we leave are told so. A load balancer that asks /readyz each second has
-// noticed by then.
-const linger = 2 * time.Second
 
 // Drain makes the server take nothing more: what is on its way ends well, everything new is told to come again.
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // Serves says whether a request is for an endpoint, by host or by path.
 func (s *Server) Serves(r *http.Request) bool {
-	return strings.HasPrefix(r.URL.Path, "/e/") || hostLabel(r.Host, s.cfg.WorkflowDomain) != ""
+	return strings.HasPrefix(r.URL.Path, "/e/") || hostLabel(s.cfg.Proxies.Host(r), s.cfg.WorkflowDomain) != ""
 }
 
 // ServeHTTP serves endpoints, /healthz and /readyz.

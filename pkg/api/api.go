@@ -9,6 +9,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -91,6 +92,7 @@ type API struct {
 
 	addresses *limiter
 	clients   *limiter
+	draining  atomic.Bool
 }
 
 // New makes an API.
@@ -113,9 +115,13 @@ func New(cfg Config, deps Deps) *API {
 	return a
 }
 
-// Run serves until ctx ends, and lets what is under way finish. It closes the listener.
+// Run serves until ctx ends, and lets what is under way finish, while whoever comes then is told to come again. It closes
+// the listener. Where other handlers share the listener, ServeHTTP and Drain are used without it.
 func (a *API) Run(ctx context.Context, ln net.Listener) error {
 	cfg := a.cfg.Server
 	cfg.Log = a.deps.Log
+	cfg.Linger = cmp.Or(cfg.Linger, web.Linger)
+	stop := context.AfterFunc(ctx, a.Drain)
+	defer stop()
 	return web.Serve(ctx, ln, a, cfg)
 }

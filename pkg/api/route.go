@@ -51,7 +51,7 @@ func (a *API) routes() []row {
 	open := func(method, pattern string) Route { return Route{method, pattern, ""} }
 	return []row{
 		{Route: open("GET", "/healthz"), open: plain(web.Healthz())},
-		{Route: open("GET", "/readyz"), open: plain(web.Readyz(a.deps.Ready))},
+		{Route: open("GET", "/readyz"), open: plain(web.Readyz(a.lacking))},
 		{Route: open("POST", "/v1/oauth/token"), open: a.token},
 
 		{
@@ -80,6 +80,10 @@ func (a *API) routes() []row {
 // ServeHTTP finds the route, and answers what has none as flatly as everything else.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec, began := web.NewRecorder(w), time.Now()
+	if a.refuses(rec, r) {
+		a.metrics.observe("", r.Method, rec.Status(), time.Since(began))
+		return
+	}
 	matched, pattern := a.mux.Handler(r)
 	switch {
 	case untidy(r.URL.EscapedPath()): // the mux would send such a path elsewhere, and no client of ours means that

@@ -10,20 +10,25 @@ import (
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/web"
 )
 
 func newAPI(w world) *cobra.Command {
 	var credentials credentialFlags
+	var certificate tlsFlags
 	cmd := &cobra.Command{
 		Use: "api", Short: "Serve the REST API: tokens, deploys, runs, users, accounts", Args: cobra.NoArgs,
 		Long: "API serves at BEHALF_ADDR (127.0.0.1:8090). It alone signs tokens, and it runs no code of users.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return over(serveAPI(cmd.Context(), w, credentials)) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return over(serveAPI(cmd.Context(), w, credentials, certificate))
+		},
 	}
 	credentials.add(cmd, w)
+	certificate.add(cmd, w)
 	return cmd
 }
 
-func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
+func serveAPI(ctx context.Context, w world, flags credentialFlags, certificate tlsFlags) error {
 	environments, err := environmentsOf(w)
 	if err != nil {
 		return err
@@ -37,6 +42,10 @@ func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
 		return err
 	}
 	reg, log := newRegistry(), w.logger()
+	secure, err := certificate.open(log)
+	if err != nil {
+		return err
+	}
 	all, err := openAll(ctx, s, "api", bus.Config{Registerer: reg}, log)
 	if err != nil {
 		return err
@@ -50,11 +59,12 @@ func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
 	below, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	if err := all.keep(below, group); err != nil {
+	if err := all.keep(ctx, below, group); err != nil {
 		return err
 	}
 	server, err := apiOf(ctx, api.Config{
 		Links: api.Links{IngressURL: s.ingressURL, WorkflowDomain: s.workflowDomain}, Proxies: s.proxies,
+		Server: web.ServerConfig{TLS: secure},
 	}, roleDeps{all, credentials, apps, reg}, log)
 	if err != nil {
 		return err
@@ -65,7 +75,7 @@ func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
 	}
 	log.Info().Str("addr", ln.Addr().String()).Msg("api serves")
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.ready, log) })
+		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
 	}
 	group.Go(func() error {
 		defer stop()

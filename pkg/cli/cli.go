@@ -27,6 +27,7 @@ var version = "dev"
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop)                      // a second signal ends us at once, as if nobody listened
 	if err := sandbox.SealDescriptors(); err != nil { // what we inherited must not reach a step
 		complain(os.Stderr, err)
 		return exitCode(err)

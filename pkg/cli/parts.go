@@ -54,10 +54,10 @@ func (p *parts) stand(ctx context.Context, cfg bus.Config, log zerolog.Logger) (
 
 func (p *parts) close() { p.conn.Close() }
 
-// keep runs what keeps the parts fresh until ctx ends, and waits until they are filled.
-func (p *parts) keep(ctx context.Context, group *errgroup.Group) error {
-	group.Go(func() error { return p.store.Run(ctx) })
-	group.Go(func() error { return p.bus.Watch(ctx) })
+// keep runs what keeps the parts fresh until below ends, and waits until they are filled, or ctx ends.
+func (p *parts) keep(ctx, below context.Context, group *errgroup.Group) error {
+	group.Go(func() error { return p.store.Run(below) })
+	group.Go(func() error { return p.bus.Watch(below) })
 	select {
 	case <-p.store.Ready():
 		return nil
@@ -96,9 +96,9 @@ func (b byEnvironment) close() {
 	}
 }
 
-func (b byEnvironment) keep(ctx context.Context, group *errgroup.Group) error {
+func (b byEnvironment) keep(ctx, below context.Context, group *errgroup.Group) error {
 	for _, p := range b {
-		if err := p.keep(ctx, group); err != nil {
+		if err := p.keep(ctx, below, group); err != nil {
 			return err
 		}
 	}
@@ -113,6 +113,16 @@ func (b byEnvironment) ready() []string {
 		}
 	}
 	return why
+}
+
+// readiness is ready, and says as well when the role leaves.
+func (b byEnvironment) readiness(ctx context.Context) func() []string {
+	return func() []string {
+		if ctx.Err() != nil {
+			return append([]string{"draining"}, b.ready()...)
+		}
+		return b.ready()
+	}
 }
 
 // verifier checks tokens against the copies of these environments.

@@ -44,8 +44,13 @@ func (f *remoteFlags) add(cmd *cobra.Command, w world) {
 func (f remoteFlags) open(w world) (*remote, error) {
 	r := &remote{
 		base: w.env("BEHALF_API_URL", ""), id: behalf.ClientID(w.env("BEHALF_CLIENT_ID", "")),
-		secret: secret.New(w.env("BEHALF_CLIENT_SECRET", "")), http: &http.Client{Timeout: 70 * time.Second},
+		secret: secret.New(w.env("BEHALF_CLIENT_SECRET", "")),
 	}
+	transport, err := w.transport()
+	if err != nil {
+		return nil, err
+	}
+	r.http = &http.Client{Timeout: 70 * time.Second, Transport: transport}
 	if r.base == "" || r.id == "" {
 		file, err := readDevFile(w.env("BEHALF_DATA_DIR", defaultDataDir))
 		if err != nil {
@@ -115,7 +120,7 @@ func (r *remote) send(ctx context.Context, method, path string, body []byte, out
 	}
 	answer, err := r.http.Do(request)
 	if err != nil {
-		return hinted{fault.Newf(fault.Unavailable, "cli.call", "no Behalf answers at %s", r.base), "is `behalf dev` running? BEHALF_API_URL says where"}
+		return noAnswer(r.base, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(answer.Body, 64<<20))

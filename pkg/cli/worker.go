@@ -76,13 +76,13 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	below, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	if err := all.keep(below, group); err != nil {
+	if err := all.keep(ctx, below, group); err != nil {
 		return err
 	}
 	pool := sandbox.New(ctx, sandbox.Config{Node: s.node, Max: f.slots}, log)
 	group.Go(func() error { return pool.Run(below) })
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.ready, log) })
+		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
 	}
 	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, egress.Config{})
 	if err != nil {
