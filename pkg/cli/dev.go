@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -210,14 +209,8 @@ func (d *dev) openApps() (err error) {
 	if d.apps, err = d.apps.WithURL("practice", "http://"+d.side.Addr().String()); err != nil {
 		return err
 	}
-	for _, pair := range d.flags.appURLs {
-		slug, address, ok := strings.Cut(pair, "=")
-		if !ok {
-			return fault.Newf(fault.Invalid, "cli.dev", "--app-url must be SLUG=URL, not %q", pair)
-		}
-		if d.apps, err = d.apps.WithURL(behalf.AppSlug(slug), address); err != nil {
-			return err
-		}
+	if d.apps, err = elsewhere(d.apps, d.flags.appURLs); err != nil {
+		return err
 	}
 	d.practice, err = practice.New(practice.Config{
 		StatePath: filepath.Join(d.flags.dataDir, "practice.json"),
@@ -297,7 +290,7 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	answered, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
 	cached := credential.NewCached(d.secrets, credential.CacheConfig{})
-	runner, err := runnerOf(guests{pool: pool}, d.apps, d.reach())
+	runner, err := runnerOf(guests{pool: pool}, d.apps, reach(d.flags.appURLs, d.side.Addr().String()))
 	if err != nil {
 		return err
 	}
@@ -330,8 +323,9 @@ func (d *dev) answer(ctx context.Context, front http.Handler) error {
 	cfg := web.ServerConfig{Log: d.log, Grace: drainGrace, Linger: 200 * time.Millisecond}
 	both.Go(func() error { return web.Serve(ctx, d.ln, front, cfg) })
 	if d.secure != nil {
-		cfg.TLS = d.tls
-		both.Go(func() error { return web.Serve(ctx, d.secure, front, cfg) })
+		secure := cfg
+		secure.TLS = d.tls
+		both.Go(func() error { return web.Serve(ctx, d.secure, front, secure) })
 	}
 	return both.Wait()
 }

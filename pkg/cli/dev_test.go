@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/behalf-dev/behalf/pkg/web/localca"
 )
 
 // devCommand is `behalf dev` as a process of its own, on free ports and with no port for NATS.
@@ -149,5 +151,49 @@ func TestDevPortsInUse(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// With --tls-addr everything answers by https too, which the command line believes by the authority in the data folder.
+func TestDevSpeaksTLS(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	probe, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := probe.Addr().String()
+	_ = probe.Close()
+	started(t, devCommand(t, data, "--tls-addr", addr))
+	environment := map[string]string{"BEHALF_DATA_DIR": data}
+	said := func() (string, string, int) {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), []string{"endpoints", "url", "notify"}, world{
+			lookupEnv: func(name string) (string, bool) { v, ok := environment[name]; return v, ok },
+			stdin:     strings.NewReader(""), stdout: &out, stderr: &errs,
+		})
+		return out.String(), errs.String(), code
+	}
+	plain, errs, code := said()
+	if code != 0 {
+		t.Fatalf("by http it ends with %d\n%s", code, errs)
+	}
+	file, err := readDevFile(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	environment["BEHALF_API_URL"] = "https://" + addr
+	if secure, errs, code := said(); code != 0 || secure != plain {
+		t.Errorf("by https it ends with %d and says %q\n%s", code, secure, errs)
+	}
+
+	elsewhere := t.TempDir() // where nobody has heard of this authority
+	environment["BEHALF_DATA_DIR"], environment["BEHALF_CLIENT_ID"], environment["BEHALF_CLIENT_SECRET"] = elsewhere, string(file.ClientID), file.ClientSecret
+	if _, errs, code := said(); code != 1 || !strings.Contains(errs, "the certificate of https://"+addr+" is not to be believed") || !strings.Contains(errs, "hint: BEHALF_API_CA") {
+		t.Errorf("without the authority it ends with %d\n%s", code, errs)
+	}
+	environment["BEHALF_API_CA"] = localca.Path(data)
+	if secure, errs, code := said(); code != 0 || secure != plain {
+		t.Errorf("told of the authority it ends with %d and says %q\n%s", code, secure, errs)
 	}
 }

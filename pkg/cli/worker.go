@@ -12,7 +12,6 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
-	"github.com/behalf-dev/behalf/pkg/egress"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
 	"github.com/behalf-dev/behalf/worker"
@@ -61,6 +60,9 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if err != nil {
 		return err
 	}
+	if apps, err = elsewhere(apps, practiceURLs()); err != nil {
+		return err
+	}
 	reg, log := newRegistry(), w.logger()
 	all, err := openAll(ctx, s, "worker", bus.Config{Registerer: reg, AckWait: f.ackWait}, log)
 	if err != nil {
@@ -84,7 +86,7 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if s.metricsAddr != "" {
 		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
 	}
-	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, egress.Config{})
+	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, reach(practiceURLs()))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,61 @@
+//go:build integration
+
+package test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+)
+
+// role is one process of Behalf, at an address that it keeps when it is started again.
+type role struct {
+	*process
+	w            *world
+	binary, name string
+	base         string // where it answers, at least to who asks for its health
+	vars, args   []string
+}
+
+// role starts a role at an address, and waits until it serves.
+func (w *world) role(name, addr string, vars []string, args ...string) *role {
+	w.t.Helper()
+	r := &role{w: w, binary: program(w.t, behalfProgram), name: name, base: "http://" + addr, vars: append(vars, "BEHALF_ADDR="+addr), args: args}
+	r.start()
+	return r
+}
+
+// another starts one more ingress.
+func (w *world) another(name string) *role {
+	w.t.Helper()
+	return w.role(name, freeAddr(w.t), []string{"BEHALF_METRICS_ADDR=" + freeAddr(w.t)}, "ingress")
+}
+
+func (r *role) start() {
+	r.w.t.Helper()
+	r.process = r.w.startOf(r.binary, r.name, r.vars, r.args...)
+	r.serves(r.w.t, r.base+"/readyz")
+}
+
+// of is where a workflow answers at this ingress.
+func (r *role) of(d deployed) string { return r.base + "/e/" + string(d.EndpointID) }
+
+// leaves tells the process to end, and waits until it has ended well.
+func (r *role) leaves(t *testing.T) {
+	t.Helper()
+	r.signal(t, syscall.SIGTERM)
+	r.ends(t, 0)
+}
+
+// ends waits until the process has ended with an exit code, or by a signal: -1.
+func (r *role) ends(t *testing.T, code int) {
+	t.Helper()
+	select {
+	case <-r.ended:
+	case <-time.After(2 * asLongAsItTakes):
+		t.Fatalf("%s does not end", r.name)
+	}
+	if got := r.cmd.ProcessState.ExitCode(); got != code {
+		t.Fatalf("%s ended with %d, want %d:\n%s", r.name, got, code, r.tail(3000))
+	}
+}
