@@ -23,7 +23,7 @@ import (
 type natsServers struct {
 	urls     string // with commas between
 	creds    map[behalf.Environment]string
-	ca       string // a file; empty without TLS
+	ca       string // a file; empty without TLS. Beside it lie server.pem and server.key, for whoever serves here
 	replicas int
 }
 

@@ -3,6 +3,8 @@
 package test
 
 import (
+	"net/http"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +23,11 @@ type role struct {
 func (w *world) role(name, addr string, vars []string, args ...string) *role {
 	w.t.Helper()
 	r := &role{w: w, binary: program(w.t, behalfProgram), name: name, base: "http://" + addr, vars: append(vars, "BEHALF_ADDR="+addr), args: args}
+	if w.servers.ca != "" {
+		dir := filepath.Dir(w.servers.ca)
+		r.base = "https://" + addr
+		r.vars = append(r.vars, "BEHALF_TLS_CERT="+filepath.Join(dir, "server.pem"), "BEHALF_TLS_KEY="+filepath.Join(dir, "server.key"))
+	}
 	r.start()
 	return r
 }
@@ -34,7 +41,12 @@ func (w *world) another(name string) *role {
 func (r *role) start() {
 	r.w.t.Helper()
 	r.process = r.w.startOf(r.binary, r.name, r.vars, r.args...)
-	r.serves(r.w.t, r.base+"/readyz")
+	r.until(r.w.t, "say that it is ready", func() bool { return r.ready() == http.StatusOK })
+}
+
+// ready is what it answers to who asks whether it is ready, or 0.
+func (r *role) ready() int {
+	return r.w.do(must(http.NewRequest(http.MethodGet, r.base+"/readyz", nil))(r.w.t)).status
 }
 
 // of is where a workflow answers at this ingress.

@@ -188,10 +188,7 @@ func TestRolesLeave(t *testing.T) {
 	w.ingress.signal(t, syscall.SIGTERM)
 	w.api.signal(t, syscall.SIGTERM)
 	for _, r := range []*role{w.ingress, w.api} {
-		eventually(t, asLongAsItTakes, r.name+" does not say that it leaves", func() bool {
-			a := w.do(must(http.NewRequest(http.MethodGet, r.base+"/readyz", nil))(t))
-			return a.status == http.StatusServiceUnavailable || a.err != nil
-		})
+		eventually(t, asLongAsItTakes, r.name+" does not say that it leaves", func() bool { return r.ready() != http.StatusOK })
 	}
 	if a := soon(t, held); a.status != http.StatusOK {
 		t.Errorf("what was under way is answered %v", a)
@@ -208,10 +205,7 @@ func TestRolesLeave(t *testing.T) {
 	begun("second")
 	for _, r := range []*role{worker, w.ingress} {
 		r.signal(t, syscall.SIGTERM)
-		r.until(t, "drain", func() bool {
-			a := w.do(must(http.NewRequest(http.MethodGet, r.base+"/readyz", nil))(t))
-			return a.status == http.StatusServiceUnavailable
-		})
+		r.until(t, "drain", func() bool { return r.ready() == http.StatusServiceUnavailable })
 		r.signal(t, syscall.SIGTERM)
 		r.ends(t, -1) // by the signal
 	}

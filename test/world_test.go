@@ -4,6 +4,8 @@ package test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -92,13 +94,14 @@ func (w *world) open(servers *natsServers, ackWait time.Duration) {
 	w.servers, w.ackWait = servers, ackWait
 	_, w.js = servers.connect(w.t, development)
 	ingressAddr, apiAddr := freeAddr(w.t), freeAddr(w.t)
-	w.apiURL = "http://" + apiAddr
+	scheme := w.secured()
+	w.apiURL = scheme + apiAddr
 	w.env = []string{
-		"BEHALF_NATS_URL=" + servers.urls, "BEHALF_NATS_CA=" + servers.ca,
+		"BEHALF_NATS_URL=" + servers.urls, "BEHALF_NATS_CA=" + servers.ca, "BEHALF_API_CA=" + servers.ca,
 		"BEHALF_NATS_CREDS_DEVELOPMENT=" + servers.creds[development],
 		"BEHALF_NATS_CREDS_PRODUCTION=" + servers.creds[production],
 		"BEHALF_CREDENTIALS=sealed", "BEHALF_DATA_DIR=" + w.folder("data"), "BEHALF_NODE=" + node(w.t),
-		"BEHALF_API_URL=" + w.apiURL, "BEHALF_INGRESS_URL=http://" + ingressAddr, "BEHALF_LOG_LEVEL=debug",
+		"BEHALF_API_URL=" + w.apiURL, "BEHALF_INGRESS_URL=" + scheme + ingressAddr, "BEHALF_LOG_LEVEL=debug",
 	}
 	out := w.mustRun("", "provision", "--json", "--ack-wait", ackWait.String(), "--replicas", fmt.Sprint(servers.replicas))
 	if err := json.Unmarshal([]byte(out), &w.file); err != nil {
@@ -109,6 +112,18 @@ func (w *world) open(servers *natsServers, ackWait time.Duration) {
 	w.api = w.role("api", apiAddr, []string{"BEHALF_METRICS_ADDR=" + w.apiSide}, "api", "--allow-sealed")
 	w.ingress = w.role("ingress", ingressAddr, []string{"BEHALF_METRICS_ADDR=" + w.side}, "ingress")
 	w.token = w.newToken(w.file.ClientID, w.file.ClientSecret)
+}
+
+// secured has our client believe the authority of this world, where it has one, and says how its roles are spoken to.
+func (w *world) secured() (scheme string) {
+	w.t.Helper()
+	if w.servers.ca == "" {
+		return "http://"
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(must(os.ReadFile(w.servers.ca))(w.t))
+	w.http.Transport = &http.Transport{MaxIdleConnsPerHost: 100, TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	return "https://"
 }
 
 // in is this world for a subtest.
