@@ -59,6 +59,20 @@ func (r *role) leaves(t *testing.T) {
 	r.ends(t, 0)
 }
 
+// insists tells the process to end until it has: it stops listening a moment after the first time.
+func (r *role) insists(t *testing.T) {
+	t.Helper()
+	eventually(t, asLongAsItTakes, r.name+" does not end at once", func() bool {
+		select {
+		case <-r.ended:
+			return true
+		default:
+			_ = r.cmd.Process.Signal(syscall.SIGTERM) // it may end just now
+			return false
+		}
+	})
+}
+
 // ends waits until the process has ended with an exit code, or by a signal: -1.
 func (r *role) ends(t *testing.T, code int) {
 	t.Helper()

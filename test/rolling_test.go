@@ -94,6 +94,10 @@ type rolling struct {
 	over      chan struct{}
 }
 
+// mostAtOnce bounds the requests that wait for an answer, so that a machine that cannot keep the rate is slow and does not
+// drown.
+const mostAtOnce = 1000
+
 // at sends an event to each workflow in turn, so many a second, until stopped.
 func (b *balancer) at(perSecond int, flows ...deployed) *rolling {
 	r := &rolling{ledger: &ledger{answers: map[string]answer{}}, stop: make(chan struct{}), over: make(chan struct{})}
@@ -101,7 +105,7 @@ func (b *balancer) at(perSecond int, flows ...deployed) *rolling {
 		defer close(r.over)
 		var requests sync.WaitGroup
 		defer requests.Wait()
-		began, sent := time.Now(), 0
+		began, sent, room := time.Now(), 0, make(chan struct{}, mostAtOnce)
 		for tick := time.Tick(5 * time.Millisecond); ; {
 			select {
 			case <-r.stop:
@@ -110,7 +114,9 @@ func (b *balancer) at(perSecond int, flows ...deployed) *rolling {
 			}
 			for due := int(time.Since(began).Seconds() * float64(perSecond)); sent < due; sent++ { // a late tick is made up for
 				name, flow := fmt.Sprintf("event-%d", sent), flows[sent%len(flows)]
+				room <- struct{}{}
 				requests.Go(func() {
+					defer func() { <-room }()
 					a, elsewhere := b.send(flow, event(name))
 					r.elsewhere.Add(int64(elsewhere))
 					r.ledger.put(name, a)
@@ -206,7 +212,7 @@ func TestRolesLeave(t *testing.T) {
 	for _, r := range []*role{worker, w.ingress} {
 		r.signal(t, syscall.SIGTERM)
 		r.until(t, "drain", func() bool { return r.ready() == http.StatusServiceUnavailable })
-		r.signal(t, syscall.SIGTERM)
+		r.insists(t)
 		r.ends(t, -1) // by the signal
 	}
 	if a := soon(t, again); a.err == nil {

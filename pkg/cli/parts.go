@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rs/zerolog"
@@ -12,6 +13,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/journal"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
+	"github.com/behalf-dev/behalf/pkg/fault"
 )
 
 // parts are what every role has of one environment: its connection, and what stands on it.
@@ -66,6 +68,9 @@ func (p *parts) keep(ctx, below context.Context, group *errgroup.Group) error {
 	case <-p.store.Ready():
 		return nil
 	case <-ctx.Done():
+		if ours, ok := errors.AsType[*fault.Error](context.Cause(ctx)); ok { // another of the group fell over
+			return ours
+		}
 		return ctx.Err()
 	}
 }
