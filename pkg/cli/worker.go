@@ -88,7 +88,7 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if s.metricsAddr != "" {
 		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
 	}
-	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, reach(practiceURLs()))
+	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, calls(reach(practiceURLs())))
 	if err != nil {
 		return err
 	}
