@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -73,7 +74,7 @@ func vendorOf(t *testing.T) (url string, sent func() []string) {
 	return server.URL, func() []string {
 		mu.Lock()
 		defer mu.Unlock()
-		return append([]string(nil), all...)
+		return slices.Clone(all)
 	}
 }
 
