@@ -205,12 +205,12 @@ func (b *badWorld) survived(t *testing.T) {
 	for _, p := range []*process{b.api.process, b.ingress.process} {
 		select {
 		case <-p.ended:
-			t.Errorf("%s ended:\n%s", p.name, p.tail(5000))
+			t.Errorf("%s ended:\n%s", p.name, p.tail())
 		default:
 		}
 		for _, word := range []string{"panic", `"level":"error"`, "goroutine "} {
 			if strings.Contains(p.output(), word) {
-				t.Errorf("the log of %s has %q:\n%s", p.name, word, p.tail(5000))
+				t.Errorf("the log of %s has %q:\n%s", p.name, word, p.tail())
 			}
 		}
 	}
