@@ -76,6 +76,8 @@ type Deps struct {
 	Store       Store
 	Credentials Credentials
 	Runner      Runner
+	// Stops tells of runs that shall stop. Nil tells of none.
+	Stops Stops
 }
 
 // Config tunes a worker. The zero value works.
@@ -143,13 +145,14 @@ type Worker struct {
 	deps    Deps
 	log     zerolog.Logger
 	metrics *metrics
+	stops   *stops
 }
 
 // New makes a worker. It closes none of its parts.
 func New(cfg Config, deps Deps, log zerolog.Logger) *Worker {
 	cfg = cfg.withDefaults()
 	return &Worker{
-		cfg: cfg, deps: deps, metrics: newMetrics(cfg.Registerer, cfg.Environment, cfg.Slots),
+		cfg: cfg, deps: deps, stops: newStops(), metrics: newMetrics(cfg.Registerer, cfg.Environment, cfg.Slots),
 		log: log.With().Str("component", "worker").Str("environment", string(cfg.Environment)).Logger(),
 	}
 }
@@ -160,6 +163,13 @@ func New(cfg Config, deps Deps, log zerolog.Logger) *Worker {
 func (w *Worker) Run(ctx context.Context) error {
 	working, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
+	if w.deps.Stops != nil {
+		deaf, err := w.deps.Stops.OnStop(w.stops.tell)
+		if err != nil {
+			return err
+		}
+		defer deaf()
+	}
 	group, taking := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.deps.Source.Run(taking) })
 	for range w.cfg.Slots {
@@ -247,4 +257,5 @@ type attempt struct {
 	started  time.Time
 	spent    time.Duration // what steps took of the run's timeout
 	timing   behalf.Timing
+	cut      *behalf.StepRecord // the step in which the run was stopped
 }

@@ -39,6 +39,8 @@ type Origin struct {
 	// ResultHash is the SHA-256 in hexadecimal of the random token that reads the result later, where the trigger has
 	// no OAuth.
 	ResultHash string `json:"result_hash,omitempty"`
+	// ReplayOf is the run whose event this one repeats. Empty for an event that came from outside.
+	ReplayOf RunID `json:"replay_of,omitempty"`
 }
 
 // AppendJSON appends what json.Marshal would give, several times faster: the trigger is taken as it is, without being

@@ -22,7 +22,8 @@ type Layout struct {
 	// Defaults to 1. Use 3 in production.
 	Replicas int
 	// Storage is what the streams with a limit reserve together on each server: a quarter for the events that wait, above
-	// which publishes are refused, a quarter for the dead letters, and half for the history of finished runs. A stream that
+	// which publishes are refused, a quarter for the dead letters, a 64th for test events, and the rest, nearly half, for the
+	// history of finished runs. A stream that
 	// is there grows to its part; it shrinks to it only while it has never held anything.
 	//
 	// Zero leaves the streams that are there as they are. Those that are missing share DefaultStorage.
@@ -66,13 +67,16 @@ const (
 	dedupeLetters = 10 * time.Minute
 	// keepRuns is how long a finished run's journal answers from memory-cheap subjects; history takes over.
 	keepRuns = 2 * time.Hour
+	// keepTests is how many test events of one workflow are kept, and keepTestsFor how long.
+	keepTests    = 100
+	keepTestsFor = 30 * 24 * time.Hour
 	// keepKeyed is longer than the 24 hours in which an idempotency key counts.
 	keepKeyed = 25 * time.Hour
 )
 
-// part of the storage, as Storage says.
-func (l Layout) part(quarters Bytes) int64 {
-	return int64(cmp.Or(l.Storage, l.DefaultStorage) / 4 * quarters)
+// part of the storage in 64ths, as Storage says.
+func (l Layout) part(of64 Bytes) int64 {
+	return int64(cmp.Or(l.Storage, l.DefaultStorage) / 64 * of64)
 }
 
 // size is what a stream that is there is to reserve, when its part is what was wanted for it.
@@ -101,7 +105,12 @@ func Provision(ctx context.Context, conn *Conn, env behalf.Environment, layout L
 		layout.DefaultStorage = roomOf(ctx, js, layout.Replicas).share()
 	}
 	for _, cfg := range streams(env, layout) {
-		if err := provisionStream(ctx, js, layout, cfg, conn.log); err != nil {
+		err := provisionStream(ctx, js, layout, cfg, conn.log)
+		if NoRoom(err) && cfg.Name == subject.Tests(env) { // it came later than the others, and nothing of a run lies in it
+			conn.log.Warn().Err(err).Str("stream", cfg.Name).Msg("no room to keep test events")
+			continue
+		}
+		if err != nil {
 			return Refused(ctx, js, env, layout, "stream "+cfg.Name, err)
 		}
 	}
@@ -177,7 +186,7 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 		{
 			Name: subject.Events(env), Subjects: []string{"evt." + e + ".>"}, Storage: jetstream.FileStorage, Replicas: l.Replicas,
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true,
-			MaxMsgsPerSubject: l.MaxQueued, MaxBytes: l.part(1), Duplicates: dedupeWindow,
+			MaxMsgsPerSubject: l.MaxQueued, MaxBytes: l.part(16), Duplicates: dedupeWindow,
 		},
 		runs, keyed, history(env, l),
 		{
@@ -187,7 +196,11 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 		},
 		{
 			Name: subject.DeadLetters(env), Subjects: []string{"dead." + e + ".*.*"}, Storage: jetstream.FileStorage,
-			Replicas: l.Replicas, Discard: jetstream.DiscardNew, MaxBytes: l.part(1), Duplicates: dedupeLetters,
+			Replicas: l.Replicas, Discard: jetstream.DiscardNew, MaxBytes: l.part(16), Duplicates: dedupeLetters,
+		},
+		{
+			Name: subject.Tests(env), Subjects: []string{"test." + e + ".*.*"}, Storage: jetstream.FileStorage, Replicas: l.Replicas,
+			Discard: jetstream.DiscardOld, MaxMsgsPerSubject: keepTests, MaxAge: keepTestsFor, MaxBytes: l.part(1), Duplicates: dedupeWindow,
 		},
 	}
 }
@@ -207,7 +220,7 @@ func history(env behalf.Environment, l Layout) jetstream.StreamConfig {
 	}
 	return jetstream.StreamConfig{
 		Name: subject.History(env), Storage: jetstream.FileStorage, Replicas: l.Replicas, AllowDirect: true,
-		MaxAge: l.HistoryMaxAge, MaxBytes: l.part(2), Discard: jetstream.DiscardOld, DenyDelete: true,
+		MaxAge: l.HistoryMaxAge, MaxBytes: l.part(31), Discard: jetstream.DiscardOld, DenyDelete: true,
 		Sources: []*jetstream.StreamSource{from(subject.Runs(env), "run"), from(subject.Keyed(env), "key")},
 	}
 }

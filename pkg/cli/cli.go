@@ -92,7 +92,7 @@ func newRoot(w world) *cobra.Command {
 	})
 	root.AddCommand(
 		newDev(w), newIngress(w), newWorker(w), newAPI(w), newProvision(w),
-		newDeploy(w), newPromote(w), newRollback(w), newInvoke(w), newEndpoints(w), newActions(w), newApps(w), newAccounts(w), newUsers(w), newRuns(w), newToken(w), newVersion(w),
+		newDeploy(w), newPromote(w), newRollback(w), newInvoke(w), newEndpoints(w), newActions(w), newApps(w), newAccounts(w), newUsers(w), newRuns(w), newEvents(w), newDeadletters(w), newToken(w), newVersion(w),
 	)
 	return root
 }

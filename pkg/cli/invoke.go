@@ -20,13 +20,15 @@ import (
 
 func newInvoke(w world) *cobra.Command {
 	var flags remoteFlags
-	var user, data string
+	var user, data, event string
 	cmd := &cobra.Command{
 		Use: "invoke WORKFLOW", Short: "Invoke a workflow and print its answer", Args: cobra.ExactArgs(1),
 		Long: "Invoke calls a workflow, by its folder's name, its id or its name, as a backend would: with a token of the client, for\n" +
-			"the user of --user. It prints the body of the answer. A run that fails ends it with 1, with the message on stderr.",
+			"the user of --user. It prints the body of the answer. A run that fails ends it with 1, with the message on stderr.\n" +
+			"With --event it sends the request of an event again: method, path, query, headers and body, for the event's user.",
 		Example: "  behalf invoke notify --user abc-123 --env development -d '{\"text\":\"Hello\"}'\n" +
-			"  behalf invoke notify --user abc-123 -d @event.json --json",
+			"  behalf invoke notify --user abc-123 -d @body.json --json\n" +
+			"  behalf invoke notify --event signup.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := flags.open(w)
 			if err != nil {
@@ -40,7 +42,13 @@ func newInvoke(w world) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := r.invoke(cmd.Context(), found, user, body)
+			request := plainShot(user, body)
+			if event != "" {
+				if request, err = r.shotOf(cmd.Context(), event, user); err != nil {
+					return err
+				}
+			}
+			answer, err := r.invoke(cmd.Context(), found, request)
 			if err != nil {
 				return err
 			}
@@ -50,6 +58,8 @@ func newInvoke(w world) *cobra.Command {
 	flags.add(cmd, w)
 	cmd.Flags().StringVar(&user, "user", "", "the external user's id in your system, for whom the run is")
 	cmd.Flags().StringVarP(&data, "data", "d", "", "the body: JSON, @FILE, or - for standard input (default: none)")
+	cmd.Flags().StringVar(&event, "event", "", "the event to send again: a file that `behalf events save` wrote, or its id")
+	cmd.MarkFlagsMutuallyExclusive("data", "event")
 	return cmd
 }
 
@@ -89,21 +99,23 @@ type invoked struct {
 }
 
 // invoke calls a workflow where it answers. Errors: Invalid, Unavailable; a run that fails is none of them.
-func (r *remote) invoke(ctx context.Context, at endpointView, user string, body []byte) (invoked, error) {
+func (r *remote) invoke(ctx context.Context, at endpointView, s shot) (invoked, error) {
 	if err := r.authenticate(ctx); err != nil {
 		return invoked{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.PathURL, bytes.NewReader(body))
+	target := at.PathURL + strings.TrimSuffix(s.path, "/")
+	if s.query != "" {
+		target += "?" + s.query
+	}
+	request, err := http.NewRequestWithContext(ctx, s.method, target, bytes.NewReader(s.body))
 	if err != nil {
 		return invoked{}, fault.Newf(fault.Internal, "cli.invoke", "%q is no address of a workflow", at.PathURL).Because(err)
 	}
+	request.Header = s.header
 	request.Header.Set("Authorization", "Bearer "+r.token.Reveal())
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
 	request.Header.Set("X-Pd-Environment", string(at.Environment))
-	if user != "" {
-		request.Header.Set("X-Behalf-External-User-Id", url.PathEscape(user))
+	if s.user != "" {
+		request.Header.Set("X-Behalf-External-User-Id", url.PathEscape(s.user))
 	}
 	client := *r.http
 	// A redirect is the workflow's answer, not a way to it.
