@@ -238,7 +238,7 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	for _, foreign := range []answer{
-		w.call(other, "GET", "/v1/deadletters/"+id, ""), w.call(stranger, "POST", "/v1/deadletters/"+id+"/replay", ""),
+		w.call(other, "GET", "/v1/deadletters/"+id, ""), w.call(other, "POST", "/v1/deadletters/"+id+"/replay", ""),
 		w.call(ours, "GET", "/v1/deadletters/x", ""), w.call(ours, "POST", "/v1/deadletters/x/replay", ""), w.call(ours, "DELETE", "/v1/deadletters/x", ""),
 	} {
 		flat(t, foreign, 404, "not_found")

@@ -23,7 +23,7 @@ import (
 func path(pattern string) string {
 	return strings.NewReplacer(
 		"{run}", string(behalf.NewRunID()), "{user...}", "abc-123", "{account}", "apn_abc", "{workflow}", "p_abc",
-		"{letter}", string(behalf.NewLetterID(7, time.Unix(1, 0))), "{event}", string(behalf.NewRunID().Event()),
+		"{letter}", string(behalf.NewLetterID(9, time.Unix(1, 0))), "{event}", string(behalf.NewRunID().Event()),
 	).Replace(pattern)
 }
 

@@ -74,23 +74,46 @@ func (b *Bus) ask(ctx context.Context, stream string, q question) (kept, error) 
 // drop deletes one message. False says that it was not there any more: of several who drop it at once, one is told true.
 // Errors: Unavailable, after which it may be gone.
 func (b *Bus) drop(ctx context.Context, stream string, seq uint64) (bool, error) {
-	s, err := b.js.Stream(ctx, stream)
+	const op = "bus.drop"
+	body, err := json.Marshal(map[string]any{"seq": seq, "no_erase": true})
 	if err != nil {
-		return false, fault.Wrap(fault.Unavailable, "bus.drop", err)
+		return false, fault.Wrap(fault.Internal, op, err)
 	}
-	err = s.DeleteMsg(ctx, seq)
-	var api *jetstream.APIError
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, jetstream.ErrMsgNotFound), errors.As(err, &api) && (api.ErrorCode == codeNoSuchMessage || api.ErrorCode == jetstream.JSErrCodeMessageNotFound):
-		return false, nil
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.PubAckTimeout)
+	defer cancel()
+	m, err := b.conn.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.DELETE."+stream, body)
+	if err != nil {
+		return false, fault.Wrap(fault.Unavailable, op, fmt.Errorf("stream %s: %w", stream, err))
 	}
-	return false, fault.Wrap(fault.Unavailable, "bus.drop", err)
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Success bool                `json:"success"`
+	}
+	switch err := json.Unmarshal(m.Data, &answer); {
+	case err != nil:
+		return false, fault.Wrap(fault.Internal, op, err)
+	case answer.Error == nil:
+		return answer.Success, nil
+	case answer.Error.ErrorCode == codeDeleteFailed, answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return false, b.surelyGone(ctx, stream, seq, answer.Error)
+	}
+	return false, fault.Wrap(fault.Unavailable, op, answer.Error)
 }
 
-// codeNoSuchMessage is what a delete answers of a message that is not there.
-const codeNoSuchMessage jetstream.ErrorCode = 10057
+// surelyGone tells a message that was gone from one that could not be deleted: the server has one code for both.
+func (b *Bus) surelyGone(ctx context.Context, stream string, seq uint64, cause error) error {
+	_, err := b.ask(ctx, stream, question{Seq: seq})
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fault.Wrap(fault.Unavailable, "bus.drop", cause)
+}
+
+// codeDeleteFailed is what a delete answers, also of a message that is not there.
+const codeDeleteFailed jetstream.ErrorCode = 10057
 
 // indexed is what a list needs of a message before its content is read.
 type indexed struct {
