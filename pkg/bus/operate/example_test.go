@@ -3,18 +3,62 @@ package operate_test
 import (
 	"context"
 	"fmt"
+	"os"
+
+	"github.com/rs/zerolog"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/bus/bustest"
+	"github.com/behalf-dev/behalf/pkg/bus/embedded"
+	"github.com/behalf-dev/behalf/pkg/bus/journal"
 	"github.com/behalf-dev/behalf/pkg/bus/operate"
-	"github.com/behalf-dev/behalf/pkg/fault"
 )
 
-// A run that is over cannot be canceled any more, and whoever asks is told so.
+// A run that is queued is canceled: no worker is given it, and its journal says so.
 func Example() {
-	cancel := func(context.Context, behalf.ProjectID, behalf.RunID) error { // (*operate.Operator).Cancel, of a finished run
-		return fault.New(fault.Conflict, "operate.Cancel", "the run is finished already: ok").WithCode(operate.CodeRunFinished)
+	if err := example(context.Background()); err != nil {
+		fmt.Println(err)
 	}
-	err := cancel(context.Background(), "proj_a", "run_0198f3a0c1d27e0f8a1b2c3d4e5f6071")
-	fmt.Println(fault.Is(err, fault.Conflict), fault.CodeOf(err))
-	// Output: true run_finished
+	// Output: the run is canceled
+}
+
+func example(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "behalf-example-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a folder of the example
+	server, err := embedded.Start(embedded.Config{Dir: dir})
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	conn, err := bus.Connect(ctx, bus.ConnConfig{InProcess: server, Creds: server.Creds(behalf.Development)}, zerolog.Nop())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := bus.Provision(ctx, conn, behalf.Development, bus.Layout{}); err != nil {
+		return err
+	}
+	b, err := bus.New(ctx, conn, behalf.Development, bus.Config{}, zerolog.Nop())
+	if err != nil {
+		return err
+	}
+	kept := &objects{all: map[behalf.ObjectID][]byte{}}
+	j, err := journal.New(conn.NATS(), behalf.Development, kept, journal.Config{}, zerolog.Nop())
+	if err != nil {
+		return err
+	}
+	e := bustest.Event()
+	if _, err := b.Publish(ctx, e, ""); err != nil {
+		return err
+	}
+	run, err := operate.New(operate.Config{}, b, j, kept, zerolog.Nop()).Cancel(ctx, e.Project, e.Run)
+	if err != nil {
+		return err
+	}
+	fmt.Println("the run is", run.State)
+	return nil
 }
