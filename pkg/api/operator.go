@@ -21,8 +21,9 @@ type Operator interface {
 	Tail(ctx context.Context, query RunQuery, wait time.Duration) (RunPage, error)
 }
 
-// tailWait is how long a tail waits for a run to finish before it answers that none has.
-const tailWait = 20 * time.Second
+// tailWait is how long a tail waits for a run to finish before it answers that none has. An API that is told to stop waits
+// for it.
+const tailWait = 5 * time.Second
 
 // tailRuns answers with the runs that have finished since the cursor of the answer before, oldest first. The first, which
 // has no cursor to go on from, gets one at once.
