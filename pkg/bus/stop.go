@@ -15,9 +15,6 @@ import (
 // stopAnswer is how long a worker that holds a run may take to say so.
 const stopAnswer = 500 * time.Millisecond
 
-// statusNoResponders is what the server answers where no worker runs.
-const statusNoResponders = "503"
-
 // The words of workers on a stop.
 const (
 	wordHeld  = "held"
@@ -46,12 +43,12 @@ func (b *Bus) Stop(ctx context.Context, run behalf.RunID) (held bool, err error)
 	for {
 		m, err := answers.NextMsgWithContext(ctx)
 		switch {
+		case errors.Is(err, nats.ErrNoResponders): // no worker runs
+			return false, nil
 		case errors.Is(err, context.DeadlineExceeded) && b.Connected():
 			return false, nil
 		case err != nil:
 			return false, fault.Wrap(fault.Unavailable, op, err)
-		case m.Header.Get("Status") == statusNoResponders:
-			return false, nil
 		case string(m.Data) == wordHeld:
 			return true, nil
 		}
