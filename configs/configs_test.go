@@ -31,6 +31,7 @@ func ExampleExamples() {
 	}
 	fmt.Println(err)
 	// Output:
+	// actions
 	// hello
 	// notify
 	// <nil>

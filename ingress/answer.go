@@ -176,8 +176,12 @@ func setRetry(h http.Header, code behalf.Code) {
 	switch code { //nolint:exhaustive // only these say something besides
 	case behalf.CodeUnauthenticated:
 		h["Www-Authenticate"] = []string{"Bearer"}
-	case behalf.CodeUnavailable, behalf.CodeThrottled:
+	case behalf.CodeUnavailable:
 		h["Retry-After"] = []string{"1"}
+	case behalf.CodeThrottled:
+		if h["Retry-After"] == nil { // who refused it knows better
+			h["Retry-After"] = []string{"1"}
+		}
 	case behalf.CodeQueueFull:
 		h["Retry-After"] = []string{"5"}
 	}

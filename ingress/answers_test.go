@@ -237,6 +237,10 @@ func rows() map[string]row {
 			auth: "oauth", mode: "immediate", headers: oauth, status: 200, text: `{"run_id":"{run}"}`, accepted: true, location: "https://api.example/v1/runs/{run}/result",
 			also: map[string]string{"Content-Type": "application/json; charset=utf-8"},
 		},
+		"over, and not kept": {
+			auth: "oauth", mode: "custom", headers: oauth, world: failed(behalf.FailAnswerNotKept("run_x")), status: 410, code: "answer_not_kept",
+			text: "Run run_x is over; its answer was not kept, as x-pd-nostore asked", accepted: true,
+		},
 		"at once, without a user": {auth: "oauth", mode: "immediate", headers: oauth, world: needsSlack, status: 200, text: `{"run_id":"{run}"}`, accepted: true, location: "https://api.example/v1/runs/{run}/result"},
 		"as the file says": {
 			auth: "none", mode: "static",

@@ -115,6 +115,8 @@ type content struct {
 	coding coding
 	// boundary parts the fields of a multipart form.
 	boundary string
+	// noStore says that nothing of it shall be kept longer than its run takes.
+	noStore bool
 }
 
 type kind uint8

@@ -71,7 +71,7 @@ func (c *call) checkClient(ctx context.Context) error {
 // refused counts why, which only the operator learns, and answers the one 401.
 func (c *call) refused(reason string) error {
 	c.server.metrics.authFailures.WithLabelValues(reason).Inc()
-	return behalf.FailUnauthenticated()
+	return c.stranger()
 }
 
 // The headers that say for whom a run is.

@@ -62,7 +62,7 @@ func environmentOf(h http.Header, fallback behalf.Environment) (behalf.Environme
 // /e/{endpoint}/path. The name is empty where the request has neither form.
 func (s *Server) split(r *http.Request) (name, path string) {
 	path = r.URL.EscapedPath()
-	if name := hostLabel(r.Host, s.cfg.WorkflowDomain); name != "" {
+	if name := hostLabel(s.cfg.Proxies.Host(r), s.cfg.WorkflowDomain); name != "" {
 		return name, rooted(path)
 	}
 	rest, ok := strings.CutPrefix(path, "/e/")

@@ -37,11 +37,15 @@ func (c *call) newEvent(content content, body []byte) (behalf.Event, error) {
 		return behalf.Event{}, err
 	}
 	run := c.newRun(user)
-	return behalf.Event{
+	event := behalf.Event{
 		V: behalf.FormatVersion, ID: run.Event(), Run: run, Project: c.endpoint.Project, Environment: c.environment,
 		Workflow: c.endpoint.Workflow, Version: c.endpoint.Version, Lane: behalf.Shared, User: user, At: c.started,
 		Origin: c.origin(run, accounts), Trigger: trigger,
-	}, nil
+	}
+	if event.Origin.NoStore = content.noStore; content.noStore {
+		event.Files = c.attached.names()
+	}
+	return event, nil
 }
 
 // maxTrigger is the most that a trigger may have: a body of the most that it may have twice, as base64, and more.
@@ -99,6 +103,7 @@ func (c *call) newResultToken(run behalf.RunID) (token, hash string) {
 // it, and because a body that is JSON already must not be parsed for it.
 func (c *call) appendTrigger(dst []byte, content content, body []byte) ([]byte, error) {
 	r, proxies := c.r, c.server.cfg.Proxies
+	host := proxies.Host(r)
 	dst = append(dst, `{"method":`...)
 	dst = appendString(dst, r.Method)
 	dst = append(dst, `,"path":`...)
@@ -110,9 +115,9 @@ func (c *call) appendTrigger(dst []byte, content content, body []byte) ([]byte, 
 		dst = ip.AppendTo(dst)
 	}
 	dst = append(dst, `","url":`...)
-	dst = appendString(dst, scheme(proxies.Secure(r))+r.Host+r.URL.EscapedPath())
+	dst = appendString(dst, scheme(proxies.Secure(r))+host+r.URL.EscapedPath())
 	dst = append(dst, `,"headers":`...)
-	dst = appendHeaders(dst, r.Header, r.Host)
+	dst = appendHeaders(dst, r.Header, host)
 	dst, err := c.appendBody(dst, body, content)
 	return append(dst, '}'), err
 }

@@ -11,6 +11,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -114,6 +115,18 @@ func (a *attachments) add(f attachment) (url string, err error) {
 	return a.base + f.name, nil
 }
 
+// names are those under which they are kept.
+func (a *attachments) names() []string {
+	if a == nil {
+		return nil
+	}
+	var names []string
+	for _, f := range a.files {
+		names = append(names, f.name)
+	}
+	return names
+}
+
 // keep stores them all. After an error they must be dropped.
 func (a *attachments) keep(ctx context.Context, files Files) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
@@ -180,7 +193,7 @@ func basename(name string) string {
 // file gives a file to whoever knows its name, and says whether the request was for one.
 func (c *call) file(ctx context.Context) bool {
 	rest, ok := strings.CutPrefix(c.r.URL.Path, filesPath)
-	if !ok || hostLabel(c.r.Host, c.server.cfg.WorkflowDomain) != "" {
+	if !ok || hostLabel(c.server.cfg.Proxies.Host(c.r), c.server.cfg.WorkflowDomain) != "" {
 		return false
 	}
 	c.outcome = outcomeFile
@@ -216,15 +229,33 @@ func noFile(w http.ResponseWriter) {
 	http.Error(w, "No file is here, or no longer: files are kept for half an hour", http.StatusNotFound)
 }
 
+// maxHeaderWord is the most of a stranger's word that goes into a header: clients read headers of 16 KiB, in all.
+const maxHeaderWord = 255
+
+// shortened cuts a name to what file systems take, and keeps its ending.
+func shortened(name string) string {
+	if len(name) <= maxHeaderWord {
+		return name
+	}
+	ending := path.Ext(name)
+	if len(ending) > 16 {
+		ending = ""
+	}
+	return strings.ToValidUTF8(name[:maxHeaderWord-len(ending)], "") + ending
+}
+
 // giveFile writes a file so that no browser takes it for a page of ours: strangers wrote it.
 func giveFile(w http.ResponseWriter, r *http.Request, about map[string]string, content io.ReadCloser) {
 	defer func() { _ = content.Close() }()
 	h := w.Header()
 	h.Set("Content-Type", typeBinary)
-	if _, _, err := mime.ParseMediaType(about[aboutType]); err == nil && validValue(about[aboutType]) {
-		h.Set("Content-Type", about[aboutType])
+	if t := about[aboutType]; len(t) <= maxHeaderWord && validValue(t) {
+		if _, _, err := mime.ParseMediaType(t); err == nil {
+			h.Set("Content-Type", t)
+		}
 	}
-	h.Set("Content-Disposition", cmp.Or(mime.FormatMediaType("attachment", map[string]string{"filename": about[aboutFilename]}), "attachment"))
+	name := map[string]string{"filename": shortened(about[aboutFilename])}
+	h.Set("Content-Disposition", cmp.Or(mime.FormatMediaType("attachment", name), "attachment"))
 	h.Set("Content-Length", about[aboutSize]) // where less comes, net/http cuts the connection
 	h.Set("Content-Security-Policy", "sandbox")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -121,6 +121,29 @@ func TestFilenames(t *testing.T) {
 	}
 }
 
+// Steps see the whole name, and a client's headers do not overflow.
+func TestLongFilenames(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 5<<10) + strings.Repeat("é", 2<<10) + ".tar"
+	w := filing(behalf.AuthNone, behalf.RespondImmediate)
+	e := published(t, w, request(http.MethodPost, "", formData, file("f", `filename="`+long+`"`, "text/"+strings.Repeat("x", 4<<10), "x")+endOfForm))
+	l := linksOf(t, e)["f"]
+	if len(l) != 1 || l[0].Filename != long || len(l[0].Mimetype) < 4<<10 {
+		t.Fatalf("trigger %.200s", e.Trigger)
+	}
+	res := fetch(t, w, l[0].URL)
+	if got, want := res.header.Get("Content-Disposition"), "attachment; filename="+strings.Repeat("a", 251)+".tar"; got != want || res.header.Get("Content-Type") != "application/octet-stream" {
+		t.Errorf("%q, %q", got, res.header.Get("Content-Type"))
+	}
+	w = filing(behalf.AuthNone, behalf.RespondImmediate)
+	e = published(t, w, request(http.MethodPost, "", formData, file("f", `filename="`+strings.Repeat("é", 5<<10)+`"`, "text/plain", "x")+endOfForm))
+	if got := fetch(t, w, linksOf(t, e)["f"][0].URL).header.Get("Content-Disposition"); got != "attachment; filename*=utf-8''"+strings.Repeat("%C3%A9", 127) {
+		t.Errorf("%q", got)
+	}
+	check(t, w.send(request(http.MethodPost, "", formData, file("f", `filename="`+strings.Repeat("a", 17<<10)+`"`, "text/plain", "x")+endOfForm)),
+		row{status: 400, code: "request_invalid", text: "The headers of a part may have 16384 bytes"})
+}
+
 func TestAFileIsNoPageOfOurs(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{

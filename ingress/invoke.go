@@ -58,6 +58,9 @@ func (s *Server) invoke(ctx context.Context, c *call) error {
 	if err := c.authenticate(ctx); err != nil {
 		return err
 	}
+	if err := c.throttled(); err != nil {
+		return err
+	}
 	event, err := c.take(ctx)
 	if err != nil {
 		c.drop(ctx)
@@ -129,13 +132,12 @@ func (c *call) content() (content, error) {
 		err = wishes.refused(c.env)
 	}
 	c.test = wishes.noTrigger
-	switch {
-	case err != nil:
-		return content{}, err
-	case wishes.uploadBody:
-		return content{kind: kindUpload}, nil
+	made := content{kind: kindUpload}
+	if err == nil && !wishes.uploadBody {
+		made, err = contentOf(c.r.Header)
 	}
-	return contentOf(c.r.Header)
+	made.noStore = wishes.noStore
+	return made, err
 }
 
 // hand publishes for a caller who does not wait for the run.

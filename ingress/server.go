@@ -59,10 +59,22 @@ type Config struct {
 	//
 	// Defaults to 16.
 	MaxLarge int
-	// Proxies are believed about the address and scheme of a caller.
+	// Proxies are believed about the address of a caller, and the scheme and host that it used.
 	//
 	// Defaults to nobody.
 	Proxies web.Proxies
+	// Rate bounds the requests of one project in one environment. What is above it is answered 429.
+	//
+	// Defaults to no limit: the queues are bounded.
+	Rate web.Rate
+	// PublicRate bounds those of one endpoint without authentication, besides.
+	//
+	// Defaults to no limit.
+	PublicRate web.Rate
+	// StrangerRate bounds the requests of one address whose bearer is none, or no good: what is above it is answered 429.
+	//
+	// Defaults to 10 a second, 120 at once.
+	StrangerRate web.Rate
 }
 
 const maxWait = 55 * time.Second
@@ -77,6 +89,7 @@ func (c Config) withDefaults() Config {
 	c.MaxEvent = cmp.Or(c.MaxEvent, 256<<10)
 	c.MaxBody = cmp.Or(c.MaxBody, 10<<20)
 	c.MaxLarge = cmp.Or(c.MaxLarge, 16)
+	c.StrangerRate = cmp.Or(c.StrangerRate, web.Rate{PerSecond: 10, Burst: 120})
 	return c
 }
 
@@ -89,6 +102,7 @@ type Server struct {
 	cors     cors
 	scratch  scratches
 	large    chan struct{} // one for each large body in memory
+	throttle throttle
 	draining atomic.Bool
 	healthz  http.Handler
 	readyz   http.Handler
@@ -103,6 +117,7 @@ func New(cfg Config, envs map[behalf.Environment]Env, log zerolog.Logger, reg pr
 		log: log.With().Str("component", "ingress").Logger(), metrics: newMetrics(reg), cors: newCORS(), now: time.Now,
 	}
 	s.large = make(chan struct{}, s.cfg.MaxLarge)
+	s.throttle = newThrottle(s.cfg)
 	s.healthz, s.readyz = web.Healthz(), web.Readyz(s.Lacking)
 	for name, env := range envs {
 		s.envs[name] = newEnvironment(name, env, s.metrics)
@@ -115,22 +130,18 @@ func New(cfg Config, envs map[behalf.Environment]Env, log zerolog.Logger, reg pr
 func (s *Server) Run(ctx context.Context, ln net.Listener, cfg web.ServerConfig) error {
 	// A request that is on its way may last as long as its caller's wait; cut short it would tell nobody that it runs.
 	cfg.Grace = cmp.Or(cfg.Grace, s.cfg.Wait+s.cfg.PublishTimeout+journalTimeout)
-	cfg.Linger = cmp.Or(cfg.Linger, linger)
+	cfg.Linger = cmp.Or(cfg.Linger, web.Linger)
 	stop := context.AfterFunc(ctx, s.Drain)
 	defer stop()
 	return web.Serve(ctx, ln, s, cfg)
 }
-
-// linger is how long those who come while we leave are told so. A load balancer that asks /readyz each second has
-// noticed by then.
-const linger = 2 * time.Second
 
 // Drain makes the server take nothing more: what is on its way ends well, everything new is told to come again.
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // Serves says whether a request is for an endpoint, by host or by path.
 func (s *Server) Serves(r *http.Request) bool {
-	return strings.HasPrefix(r.URL.Path, "/e/") || hostLabel(r.Host, s.cfg.WorkflowDomain) != ""
+	return strings.HasPrefix(r.URL.Path, "/e/") || hostLabel(s.cfg.Proxies.Host(r), s.cfg.WorkflowDomain) != ""
 }
 
 // ServeHTTP serves endpoints, /healthz and /readyz.

@@ -74,8 +74,6 @@ func (w wishes) refused(env *environment) error {
 	switch {
 	case w.noStore && w.noTrigger:
 		return behalf.FailRequestInvalid("x-pd-nostore and x-pd-notrigger together leave nothing to do: a test event is one that is stored")
-	case w.noStore:
-		name = headerNoStore
 	case w.noTrigger && env.Tests == nil:
 		name = headerNoTrigger
 	case w.uploadBody && env.Files == nil:

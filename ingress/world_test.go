@@ -309,7 +309,11 @@ func newWorld(auth behalf.TriggerAuth, mode behalf.RespondMode) *world {
 }
 
 func account(id behalf.AccountID, app behalf.AppSlug, user behalf.ExternalUserID, needsReauth bool) behalf.Account {
-	return behalf.Account{ID: id, App: app, User: user, Project: project, NeedsReauth: needsReauth}
+	a := behalf.Account{ID: id, App: app, User: user, Project: project}
+	if needsReauth {
+		a.State = behalf.AccountNeedsReauth
+	}
+	return a
 }
 
 func (w *world) answers(result behalf.Result) {

@@ -123,7 +123,7 @@ func (w *world) kept() map[string]map[string]bool {
 		all[trigger.Body.Event][string(e.Run)] = true
 	}
 	for _, env := range behalf.Environments() {
-		_, js := w.nats.connect(w.t, env)
+		_, js := w.servers.connect(w.t, env)
 		for _, m := range messages(w.t, js, subject.Events(env), ">") {
 			note(m.Data)
 		}

@@ -126,7 +126,7 @@ func TestCanaries(t *testing.T) {
 
 	held := w.postAsync(flows[0].PathURL, `{"way":"hold"}`, as("abc-123"))
 	eventually(t, asLongAsItTakes, "the held run does not start", func() bool { calls, _ := w.vendor.of("hold"); return len(calls) == 1 })
-	h.processes(w, worker)
+	h.processes(w, worker.process)
 
 	ways := 0
 	for line := range strings.SplitSeq(leaking, "\n") {
@@ -185,7 +185,7 @@ func (h *hunt) metrics(w *world) {
 // processes looks at the command lines and environments of our processes and of all below them.
 func (h *hunt) processes(w *world, roots ...*process) {
 	h.t.Helper()
-	for _, p := range append(roots, w.api, w.ingress, w.nats.process) {
+	for _, p := range append(roots, w.api.process, w.ingress.process, w.nats.process) {
 		for _, pid := range family(p.cmd.Process.Pid) {
 			for _, file := range []string{"cmdline", "environ"} {
 				data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + file)

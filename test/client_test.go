@@ -19,7 +19,7 @@ func (w *world) stores() map[behalf.Environment]*store.Store {
 	w.t.Helper()
 	all := make(map[behalf.Environment]*store.Store, 2)
 	for _, env := range behalf.Environments() {
-		nc, _ := w.nats.connect(w.t, env)
+		nc, _ := w.servers.connect(w.t, env)
 		all[env] = must(store.New(w.t.Context(), nc, env, store.Config{}, zerolog.Nop()))(w.t)
 	}
 	return all

@@ -26,7 +26,7 @@ func (w *world) stopping(point string) stopping {
 	w.t.Helper()
 	dir := w.folder("fail-" + strings.ReplaceAll(point, ":", "-") + "-" + time.Now().Format("150405.000000"))
 	p := w.workerOf(program(w.t, failpointProgram), development, []string{"BEHALF_FAILPOINT=" + point, "BEHALF_FAILPOINT_DIR=" + dir})
-	return stopping{p, w.t, dir}
+	return stopping{p.process, w.t, dir}
 }
 
 // reached waits until a run stands at the point.

@@ -8,12 +8,17 @@ import (
 	"testing"
 )
 
-// One key, sent a hundred times at once over two ingresses, is one run with a hundred equal answers.
 func TestOneKeyIsOneRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.worker()
-	fronts := []front{w.front("one"), w.front("two")}
+	w.oneKeyIsOneRun(w.ingress, w.another("ingress-two"))
+}
+
+// oneKeyIsOneRun sends one key a hundred times at once over two ingresses: it is one run, with a hundred equal answers.
+func (w *world) oneKeyIsOneRun(fronts ...*role) {
+	t := w.t
+	t.Helper()
 	d := w.deploy("keyed", oneStep("custom", 300))
 	key := func(k string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Idempotency-Key", k) }

@@ -166,7 +166,7 @@ func TestKillingWorkers(t *testing.T) {
 	const kills, least, clients, slots = 20, 1000, 32, 16
 	w := newWorld(t)
 	urls := []string{w.deploy("custom", oneStep("custom", 10)).PathURL, w.deploy("immediate", oneStep("immediate", 10)).PathURL}
-	workers := []*process{w.worker("--slots", fmt.Sprint(slots)), w.worker("--slots", fmt.Sprint(slots))}
+	workers := []*role{w.worker("--slots", fmt.Sprint(slots)), w.worker("--slots", fmt.Sprint(slots))}
 	began := time.Now()
 	var over atomic.Bool
 	l, wait := w.load(clients, urls, func(n int64) bool { return n > least && over.Load() })

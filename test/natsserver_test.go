@@ -19,23 +19,30 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 )
 
-// natsProcess is a nats-server of its own process, with an account for each environment, that can be killed and
-// started again on the same port and files.
+// natsServers are where a world's NATS is, with an account for each environment.
+type natsServers struct {
+	urls     string // with commas between
+	creds    map[behalf.Environment]string
+	ca       string // a file; empty without TLS. Beside it lie server.pem and server.key, for whoever serves here
+	replicas int
+}
+
+// natsProcess is a nats-server of its own process that can be killed and started again on the same port and files.
 type natsProcess struct {
 	*process
+	natsServers
 	dir, addr, health string
-	creds             map[behalf.Environment]string
 }
 
 func startNATS(t *testing.T, dir string) *natsProcess {
 	t.Helper()
-	n := &natsProcess{dir: dir, addr: freeAddr(t), health: freeAddr(t), creds: make(map[behalf.Environment]string, 2)}
-	n.configure(t)
+	n := &natsProcess{dir: dir, addr: freeAddr(t), health: freeAddr(t)}
+	n.natsServers = natsServers{urls: "nats://" + n.addr, creds: make(map[behalf.Environment]string, 2), replicas: 1}
+	write(t, filepath.Join(dir, "nats.conf"), fmt.Sprintf("listen: %q\nhttp: %q\njetstream { store_dir: %q, max_file_store: 200GB }\n%s",
+		n.addr, n.health, filepath.Join(dir, "jetstream"), n.operator(t, dir)))
 	n.start(t)
 	return n
 }
-
-func (n *natsProcess) url() string { return "nats://" + n.addr }
 
 func (n *natsProcess) start(t *testing.T) {
 	t.Helper()
@@ -43,8 +50,8 @@ func (n *natsProcess) start(t *testing.T) {
 	n.serves(t, "http://"+n.health+"/healthz")
 }
 
-// configure writes the configuration of an operator with an account for each environment.
-func (n *natsProcess) configure(t *testing.T) {
+// operator is the configuration of an operator with an account for each environment, whose credentials lie in a folder.
+func (n *natsServers) operator(t *testing.T, dir string) string {
 	t.Helper()
 	operator := must(nkeys.CreateOperator())(t)
 	system := newNATSAccount(t, operator, "SYS", 0)
@@ -52,14 +59,13 @@ func (n *natsProcess) configure(t *testing.T) {
 	for _, env := range behalf.Environments() {
 		a := newNATSAccount(t, operator, string(env), -1)
 		preload = append(preload, a.id+": "+a.jwt)
-		n.creds[env] = filepath.Join(n.dir, string(env)+".creds")
+		n.creds[env] = filepath.Join(dir, string(env)+".creds")
 		a.writeUser(t, n.creds[env])
 	}
 	claims := jwt.NewOperatorClaims(must(operator.PublicKey())(t))
 	claims.SystemAccount = system.id
-	text := fmt.Sprintf("listen: %q\nhttp: %q\noperator: %q\nsystem_account: %q\nresolver: MEMORY\nresolver_preload {\n%s\n}\njetstream { store_dir: %q, max_file_store: 200GB }\n",
-		n.addr, n.health, must(claims.Encode(operator))(t), system.id, strings.Join(preload, "\n"), filepath.Join(n.dir, "jetstream"))
-	write(t, filepath.Join(n.dir, "nats.conf"), text)
+	return fmt.Sprintf("operator: %q\nsystem_account: %q\nresolver: MEMORY\nresolver_preload {\n%s\n}\n",
+		must(claims.Encode(operator))(t), system.id, strings.Join(preload, "\n"))
 }
 
 type natsAccount struct {
@@ -85,14 +91,19 @@ func (a natsAccount) writeUser(t *testing.T, file string) {
 }
 
 // connect looks at an environment from the side, as no part of Behalf.
-func (n *natsProcess) connect(t *testing.T, env behalf.Environment) (*nats.Conn, jetstream.JetStream) {
+func (n *natsServers) connect(t *testing.T, env behalf.Environment) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	return connectNATS(t, n.url(), n.creds[env])
+	var options []nats.Option
+	if n.ca != "" {
+		options = append(options, nats.RootCAs(n.ca))
+	}
+	return connectNATS(t, n.urls, n.creds[env], options...)
 }
 
-func connectNATS(t *testing.T, url, creds string) (*nats.Conn, jetstream.JetStream) {
+func connectNATS(t *testing.T, urls, creds string, options ...nats.Option) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	nc := must(nats.Connect(url, nats.UserCredentials(creds), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond)))(t)
+	options = append(options, nats.UserCredentials(creds), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	nc := must(nats.Connect(urls, options...))(t)
 	t.Cleanup(nc.Close)
 	return nc, must(jetstream.New(nc))(t)
 }

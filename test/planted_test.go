@@ -78,7 +78,7 @@ func TestTheHuntFindsWhatIsPlanted(t *testing.T) {
 	h.answer("planted", a)
 	h.answer("result", w.result(a.run()))
 	w.idle()
-	h.processes(w, worker) // a guest is kept for a while after its run, with its title
+	h.processes(w, worker.process) // a guest is kept for a while after its run, with its title
 	h.metrics(w)
 	h.streams(w)
 	h.files(w)

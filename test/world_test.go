@@ -4,6 +4,8 @@ package test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,15 +38,16 @@ type world struct {
 	t       *testing.T
 	dir     string
 	ackWait time.Duration
-	nats    *natsProcess
+	nats    *natsProcess // nil where NATS is a cluster
+	servers *natsServers
 	vendor  *vendor
 	js      jetstream.JetStream // of development
 	env     []string
 	file    devFile
 	apiURL  string
-	api     *process
+	api     *role
 	apiSide string // its metrics
-	ingress *process
+	ingress *role
 	side    string // of the ingress: its metrics
 	token   string
 	http    *http.Client
@@ -71,31 +74,56 @@ func newWorld(t *testing.T) *world {
 
 func newWorldOf(t *testing.T, ackWait time.Duration) *world {
 	t.Helper()
-	w := &world{t: t, ackWait: ackWait, dir: t.TempDir(), vendor: newVendor(t), http: &http.Client{Timeout: 70 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
-	t.Cleanup(w.http.CloseIdleConnections)
+	w := emptyWorld(t)
 	w.nats = startNATS(t, w.folder("nats"))
-	_, w.js = w.nats.connect(t, development)
-	ingressAddr, apiAddr := freeAddr(t), freeAddr(t)
-	w.apiURL = "http://" + apiAddr
+	w.open(&w.nats.natsServers, ackWait)
+	return w
+}
+
+// emptyWorld has a vendor and nothing else.
+func emptyWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), vendor: newVendor(t), http: &http.Client{Timeout: 70 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
+	t.Cleanup(w.http.CloseIdleConnections)
+	return w
+}
+
+// open provisions a fresh NATS and starts an API and an ingress on it.
+func (w *world) open(servers *natsServers, ackWait time.Duration) {
+	w.t.Helper()
+	w.servers, w.ackWait = servers, ackWait
+	_, w.js = servers.connect(w.t, development)
+	ingressAddr, apiAddr := freeAddr(w.t), freeAddr(w.t)
+	scheme := w.secured()
+	w.apiURL = scheme + apiAddr
 	w.env = []string{
-		"BEHALF_NATS_URL=" + w.nats.url(),
-		"BEHALF_NATS_CREDS_DEVELOPMENT=" + w.nats.creds[development],
-		"BEHALF_NATS_CREDS_PRODUCTION=" + w.nats.creds[production],
-		"BEHALF_CREDENTIALS=sealed", "BEHALF_DATA_DIR=" + w.folder("data"), "BEHALF_NODE=" + node(t),
-		"BEHALF_API_URL=" + w.apiURL, "BEHALF_INGRESS_URL=http://" + ingressAddr, "BEHALF_LOG_LEVEL=debug",
+		"BEHALF_NATS_URL=" + servers.urls, "BEHALF_NATS_CA=" + servers.ca, "BEHALF_API_CA=" + servers.ca,
+		"BEHALF_NATS_CREDS_DEVELOPMENT=" + servers.creds[development],
+		"BEHALF_NATS_CREDS_PRODUCTION=" + servers.creds[production],
+		"BEHALF_CREDENTIALS=sealed", "BEHALF_DATA_DIR=" + w.folder("data"), "BEHALF_NODE=" + node(w.t),
+		"BEHALF_API_URL=" + w.apiURL, "BEHALF_INGRESS_URL=" + scheme + ingressAddr, "BEHALF_LOG_LEVEL=debug",
 	}
-	out := w.mustRun("", "provision", "--json", "--ack-wait", ackWait.String())
+	out := w.mustRun("", "provision", "--json", "--ack-wait", ackWait.String(), "--replicas", fmt.Sprint(servers.replicas))
 	if err := json.Unmarshal([]byte(out), &w.file); err != nil {
-		t.Fatalf("provision printed %q: %v", out, err)
+		w.t.Fatalf("provision printed %q: %v", out, err)
 	}
 	w.env = append(w.env, "BEHALF_CLIENT_ID="+string(w.file.ClientID), "BEHALF_CLIENT_SECRET="+w.file.ClientSecret, "BEHALF_PROJECT_ID="+string(w.file.ProjectID))
-	w.apiSide, w.side = freeAddr(t), freeAddr(t)
-	w.api = w.start("api", []string{"BEHALF_ADDR=" + apiAddr, "BEHALF_METRICS_ADDR=" + w.apiSide}, "api", "--allow-sealed")
-	w.ingress = w.start("ingress", []string{"BEHALF_ADDR=" + ingressAddr, "BEHALF_METRICS_ADDR=" + w.side}, "ingress")
-	w.api.serves(t, w.apiURL+"/readyz")
-	w.ingress.serves(t, w.file.IngressURL+"/readyz")
+	w.apiSide, w.side = freeAddr(w.t), freeAddr(w.t)
+	w.api = w.role("api", apiAddr, []string{"BEHALF_METRICS_ADDR=" + w.apiSide}, "api", "--allow-sealed")
+	w.ingress = w.role("ingress", ingressAddr, []string{"BEHALF_METRICS_ADDR=" + w.side}, "ingress")
 	w.token = w.newToken(w.file.ClientID, w.file.ClientSecret)
-	return w
+}
+
+// secured has our client believe the authority of this world, where it has one, and says how its roles are spoken to.
+func (w *world) secured() (scheme string) {
+	w.t.Helper()
+	if w.servers.ca == "" {
+		return "http://"
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(must(os.ReadFile(w.servers.ca))(w.t))
+	w.http.Transport = &http.Transport{MaxIdleConnsPerHost: 100, TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	return "https://"
 }
 
 // in is this world for a subtest.
@@ -127,21 +155,21 @@ func (w *world) startOf(binary, name string, env []string, args ...string) *proc
 }
 
 // worker starts a worker and waits until it takes events.
-func (w *world) worker(args ...string) *process {
+func (w *world) worker(args ...string) *role {
 	w.t.Helper()
 	return w.workerOf(program(w.t, behalfProgram), development, nil, args...)
 }
 
-func (w *world) workerOf(binary string, env behalf.Environment, vars []string, args ...string) *process {
+func (w *world) workerOf(binary string, env behalf.Environment, vars []string, args ...string) *role {
 	w.t.Helper()
 	w.workers++
 	side := freeAddr(w.t)
 	w.sides = append(w.sides, side)
 	vars = append([]string{"BEHALF_METRICS_ADDR=" + side}, vars...)
 	args = append([]string{"worker", "--env", string(env), "--allow-sealed", "--unsafe-no-sandbox", "--ack-wait", w.ackWait.String()}, args...)
-	p := w.startOf(binary, fmt.Sprintf("worker-%d", w.workers), vars, args...)
-	p.serves(w.t, "http://"+side+"/readyz")
-	return p
+	r := &role{w: w, binary: binary, name: fmt.Sprintf("worker-%d", w.workers), base: "http://" + side, vars: vars, args: args}
+	r.start()
+	return r
 }
 
 // run runs a command of the command line against this world.
@@ -372,7 +400,7 @@ func (w *world) waiting(env behalf.Environment) uint64 {
 	w.t.Helper()
 	js := w.js
 	if env != development {
-		_, js = w.nats.connect(w.t, env)
+		_, js = w.servers.connect(w.t, env)
 	}
 	s := must(js.Stream(w.t.Context(), subject.Events(env)))(w.t)
 	return must(s.Info(w.t.Context()))(w.t).State.Msgs

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
-	"github.com/behalf-dev/behalf/pkg/expr"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/step"
 )
@@ -120,7 +119,7 @@ func (w *Worker) early(ctx context.Context, a *attempt) {
 // as if the step had thrown.
 func (w *Worker) runFilled(ctx context.Context, a *attempt, s behalf.Step) (behalf.Outcome, error) {
 	call := a.call(s)
-	props, err := filled(s.Props, call.Steps)
+	props, err := w.filled(a.run.Event.Version, s, call.Steps)
 	switch {
 	case fault.Is(err, fault.StepFailed):
 		return behalf.Outcome{Err: &behalf.StepError{Name: "ExpressionError", Message: fault.Safe(err)}}, nil
@@ -131,12 +130,12 @@ func (w *Worker) runFilled(ctx context.Context, a *attempt, s behalf.Step) (beha
 	return w.runOwned(ctx, a, call)
 }
 
-// filled evaluates the expressions in props, where there are any.
-func filled(props, steps json.RawMessage) (json.RawMessage, error) {
-	if !bytes.Contains(props, []byte("{{")) {
-		return props, nil
+// filled evaluates the expressions in a step's props, where there are any.
+func (w *Worker) filled(version behalf.VersionID, s behalf.Step, steps json.RawMessage) (json.RawMessage, error) {
+	if !bytes.Contains(s.Props, []byte("{{")) {
+		return s.Props, nil
 	}
-	template, err := expr.Parse(props)
+	template, err := w.templates.of(version, s)
 	if err != nil { // checked at deploy, by this release or one that knew more
 		return nil, fault.Wrap(fault.StepFailed, "worker.filled", err)
 	}

@@ -54,7 +54,7 @@ func TestFailuresBeforeTheFirstStep(t *testing.T) {
 		},
 		"an account that must be connected again": {
 			world: func(w *world) {
-				w.store.connect("stale", "slack", func(a *behalf.Account) { a.NeedsReauth = true })
+				w.store.connect("stale", "slack", func(a *behalf.Account) { a.State = behalf.AccountNeedsReauth })
 			},
 			user: "stale", code: behalf.CodeAccountNeedsReauth, step: "only",
 			message: "Connect Error: Account for slack of external user ID stale in development must be connected again",

@@ -26,6 +26,10 @@ func (w *Worker) giveUp(ctx context.Context, a *attempt, reason bus.Reason, deta
 	w.finished(a, result)
 	w.tell(ctx, a.delivery, result)
 	w.cfg.Points(ctx, AfterAnswer)
+	// The letter keeps the event, and who replays that runs all of it.
+	if err := a.run.ForgetSteps(ctx); err != nil {
+		return err
+	}
 	return w.bury(ctx, a.delivery, reason, a.redactor.Text(detail))
 }
 
@@ -57,6 +61,11 @@ func unrecordable(err error) bool {
 func (w *Worker) bury(ctx context.Context, d *bus.Delivery, reason bus.Reason, detail string) error {
 	ctx, cancel := w.settling(ctx)
 	defer cancel()
+	if ref := d.Event.TriggerRef; ref != nil { // a letter has no history, and stays until somebody has dealt with it
+		if err := w.deps.Store.KeepObject(ctx, *ref); err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+	}
 	w.metrics.dead.WithLabelValues(string(reason)).Inc()
 	w.log.Error().Str("run", string(d.Event.Run)).Str("reason", string(reason)).Str("detail", detail).Msg("event goes to the dead letters")
 	return d.Bury(ctx, w.cfg.Name, reason, detail)

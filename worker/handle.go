@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -27,7 +28,7 @@ func (w *Worker) handle(ctx context.Context, d *bus.Delivery) error {
 
 	switch run.Standing {
 	case journal.Finished:
-		return w.again(ctx, d, run.Result)
+		return w.again(ctx, d, run)
 	case journal.Elsewhere:
 		return d.Ack(ctx)
 	case journal.Taken:
@@ -110,7 +111,27 @@ func (w *Worker) finish(ctx context.Context, a *attempt, last *behalf.StepRecord
 	result.Timing.Journal += time.Since(began) // the caller is told; the record could not know
 	w.cfg.Points(ctx, AfterRecord)
 	w.finished(a, result)
-	return w.answer(ctx, a.delivery, result)
+	return w.over(ctx, a.delivery, a.run, result)
+}
+
+// over answers a run that is finished, and forgets what shall not be kept of it, before its event is gone: whoever gets
+// that again forgets the rest.
+func (w *Worker) over(ctx context.Context, d *bus.Delivery, run *journal.Run, result behalf.Result) error {
+	if !run.Event.Origin.NoStore {
+		return w.answer(ctx, d, result)
+	}
+	ctx, cancel := w.settling(ctx)
+	defer cancel()
+	w.tell(ctx, d, result)
+	w.cfg.Points(ctx, AfterAnswer)
+	failed := run.Forget(ctx)
+	for _, name := range run.Event.Files {
+		failed = errors.Join(failed, w.deps.Files.DropFile(ctx, name))
+	}
+	if failed != nil {
+		return fault.Wrap(fault.Unavailable, "worker.over", failed)
+	}
+	return d.Ack(ctx)
 }
 
 // answer tells a durable result and ends the delivery. Where the end is not told, the event comes again and finds its
@@ -125,6 +146,7 @@ func (w *Worker) answer(ctx context.Context, d *bus.Delivery, result behalf.Resu
 
 // tell answers whoever waits, where somebody does.
 func (w *Worker) tell(ctx context.Context, d *bus.Delivery, result behalf.Result) {
+	result.Unkept = d.Event.Origin.NoStore
 	if err := w.deps.Bus.Answer(ctx, d.Reply, result); err != nil {
 		// What it says is durable: whoever waits reads it from the journal, and a new delivery would find it.
 		w.log.Warn().Err(err).Str("run", string(result.Run)).Msg("result not told")
@@ -133,9 +155,10 @@ func (w *Worker) tell(ctx context.Context, d *bus.Delivery, result behalf.Result
 
 // again answers a run that was finished before. Of one that was given up nobody knows whether its letter was kept, and
 // two letters are better than none.
-func (w *Worker) again(ctx context.Context, d *bus.Delivery, result behalf.Result) error {
+func (w *Worker) again(ctx context.Context, d *bus.Delivery, run *journal.Run) error {
+	result := run.Result
 	if result.Failure == nil {
-		return w.answer(ctx, d, result)
+		return w.over(ctx, d, run, result)
 	}
 	reason := bus.ReasonPlatform
 	switch result.Failure.Code { //nolint:exhaustive // the two codes of runs that are given up
@@ -143,11 +166,14 @@ func (w *Worker) again(ctx context.Context, d *bus.Delivery, result behalf.Resul
 		reason = bus.ReasonVersion
 	case behalf.CodePlatformError:
 	default:
-		return w.answer(ctx, d, result)
+		return w.over(ctx, d, run, result)
 	}
 	ctx, cancel := w.settling(ctx)
 	defer cancel()
 	w.tell(ctx, d, result)
+	if err := run.ForgetSteps(ctx); err != nil {
+		return err
+	}
 	return w.bury(ctx, d, reason, "given up by an attempt before this one, whose letter may be another")
 }
 

@@ -46,8 +46,15 @@ type Journal interface {
 type Store interface {
 	Version(ctx context.Context, project behalf.ProjectID, id behalf.VersionID) (behalf.Version, error)
 	Object(ctx context.Context, ref behalf.ObjectRef) ([]byte, error)
+	// KeepObject has what belongs to one run stay when the history of it is over.
+	KeepObject(ctx context.Context, ref behalf.ObjectRef) error
 	User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
 	Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
+}
+
+// Files forgets files of callers. A name that is not there is no error. Errors: Unavailable.
+type Files interface {
+	DropFile(ctx context.Context, name string) error
 }
 
 // Credentials gives what a step may see of an account. Errors: NotFound, Unavailable.
@@ -74,6 +81,7 @@ type Deps struct {
 	Bus         Bus
 	Journal     Journal
 	Store       Store
+	Files       Files
 	Credentials Credentials
 	Runner      Runner
 	// Stops tells of runs that shall stop. Nil tells of none.
@@ -141,18 +149,19 @@ func (c Config) withDefaults() Config {
 
 // Worker executes the runs of one environment.
 type Worker struct {
-	cfg     Config
-	deps    Deps
-	log     zerolog.Logger
-	metrics *metrics
-	stops   *stops
+	cfg       Config
+	deps      Deps
+	log       zerolog.Logger
+	metrics   *metrics
+	templates *templates
+	stops     *stops
 }
 
 // New makes a worker. It closes none of its parts.
 func New(cfg Config, deps Deps, log zerolog.Logger) *Worker {
 	cfg = cfg.withDefaults()
 	return &Worker{
-		cfg: cfg, deps: deps, stops: newStops(), metrics: newMetrics(cfg.Registerer, cfg.Environment, cfg.Slots),
+		cfg: cfg, deps: deps, templates: newTemplates(), stops: newStops(), metrics: newMetrics(cfg.Registerer, cfg.Environment, cfg.Slots),
 		log: log.With().Str("component", "worker").Str("environment", string(cfg.Environment)).Logger(),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -33,7 +34,7 @@ const (
 )
 
 // patience is how long a test waits for what must come. A busy machine takes its time.
-const patience = 30 * time.Second
+const patience = bustest.Patience
 
 // world is all that a worker stands on: a real bus and journal, and a store and credentials in memory.
 type world struct {
@@ -130,7 +131,7 @@ func (w *world) startOn(cfg worker.Config, source worker.Source) *running {
 		runs = w.runs
 	}
 	r := &running{Worker: worker.New(cfg, worker.Deps{
-		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Credentials: w.credentials, Runner: runs, Stops: w.bus,
+		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Files: w.store, Credentials: w.credentials, Runner: runs, Stops: w.bus,
 	}, zerolog.New(w.logs)), stop: stop, over: make(chan struct{})}
 	go func() {
 		defer close(r.over)
@@ -200,17 +201,7 @@ func (w *world) show(run behalf.RunID) behalf.Run {
 
 func (w *world) eventually(what string, holds func() bool) {
 	w.t.Helper()
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-late.C:
-			w.t.Fatalf("it never came that %s; the log says\n%s", what, w.logs.String())
-		case <-tick.C:
-		}
-	}
+	bustest.Eventually(w.t, what, holds, w.logs.String)
 }
 
 // settled waits until the server holds no event and no timer any more.
@@ -371,6 +362,9 @@ type store struct {
 	accounts map[behalf.ExternalUserID][]behalf.Account
 	users    map[behalf.ExternalUserID]bool
 	err      error
+	letters  []behalf.ObjectRef // what was kept for dead letters
+	dropped  []string           // files
+	refuses  int                // to drop a file, so often
 }
 
 func newStore() *store {
@@ -407,6 +401,42 @@ func (s *store) PutObject(_ context.Context, project behalf.ProjectID, content [
 	ref := behalf.ObjectRef{Object: behalf.NewObjectID(project, content), SHA256: hex.EncodeToString(sum[:]), Size: len(content)}
 	s.objects[ref.Object] = slices.Clone(content)
 	return ref, nil
+}
+
+func (s *store) PutUnshared(_ context.Context, project behalf.ProjectID, content []byte) (behalf.ObjectRef, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := sha256.Sum256(content)
+	ref := behalf.ObjectRef{Object: behalf.NewObjectID(project, []byte(rand.Text())), SHA256: hex.EncodeToString(sum[:]), Size: len(content), Parked: true}
+	s.objects[ref.Object] = slices.Clone(content)
+	return ref, nil
+}
+
+func (s *store) DropObject(_ context.Context, ref behalf.ObjectRef) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ref.Parked {
+		delete(s.objects, ref.Object)
+	}
+	return s.err
+}
+
+func (s *store) KeepObject(_ context.Context, ref behalf.ObjectRef) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.letters = append(s.letters, ref)
+	return s.err
+}
+
+func (s *store) DropFile(_ context.Context, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refuses > 0 {
+		s.refuses--
+		return fault.New(fault.Unavailable, "store.DropFile", "away")
+	}
+	s.dropped = append(s.dropped, name)
+	return s.err
 }
 
 func (s *store) User(_ context.Context, _ behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error) {

@@ -28,6 +28,8 @@ type accountView struct {
 	Name        string                `json:"name,omitempty"`
 	Environment behalf.Environment    `json:"environment"`
 	Healthy     bool                  `json:"healthy"`
+	State       behalf.AccountState   `json:"state"`
+	Reason      string                `json:"reason,omitempty"`
 	CreatedAt   time.Time             `json:"created_at"`
 	UpdatedAt   time.Time             `json:"updated_at"`
 }
@@ -35,7 +37,7 @@ type accountView struct {
 func viewAccount(a behalf.Account, env behalf.Environment) accountView {
 	return accountView{
 		ID: a.ID, App: a.App, User: a.User, Own: a.Own(), Name: a.Name, Environment: env,
-		Healthy: !a.NeedsReauth, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
+		Healthy: a.Usable(), State: cmp.Or(a.State, behalf.AccountActive), Reason: a.Reason, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
 	}
 }
 

@@ -7,8 +7,11 @@ package api
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -33,19 +36,25 @@ type Config struct {
 	// token.
 	//
 	// Defaults to 10 a second, 120 at once.
-	PerAddress Rate
+	PerAddress web.Rate
 	// PerClient bounds the tokens that one client is given.
 	//
 	// Defaults to 5 a second, 60 at once.
-	PerClient Rate
+	PerClient web.Rate
+	// PerStranger bounds the requests of one address whose bearer is none, or no good: what is above it is answered 429.
+	// A good bearer is not counted.
+	//
+	// Defaults to 10 a second, 120 at once.
+	PerStranger web.Rate
 	// Server bounds what a client may take of the server.
 	Server web.ServerConfig
 }
 
 func (c Config) withDefaults() Config {
 	c.DefaultEnvironment = cmp.Or(c.DefaultEnvironment, behalf.Production)
-	c.PerAddress = cmp.Or(c.PerAddress, Rate{PerSecond: 10, Burst: 120})
-	c.PerClient = cmp.Or(c.PerClient, Rate{PerSecond: 5, Burst: 60})
+	c.PerAddress = cmp.Or(c.PerAddress, web.Rate{PerSecond: 10, Burst: 120})
+	c.PerClient = cmp.Or(c.PerClient, web.Rate{PerSecond: 5, Burst: 60})
+	c.PerStranger = cmp.Or(c.PerStranger, web.Rate{PerSecond: 10, Burst: 120})
 	return c
 }
 
@@ -56,6 +65,8 @@ type Deps struct {
 	Verifier     Verifier
 	Signer       Signer
 	Apps         Apps
+	// Catalog shows the apps and actions.
+	Catalog Catalog
 	// Load reads a folder of workflow files.
 	Load Loader
 	// Render writes a run's result as the ingress would. Nil writes it plainly.
@@ -88,9 +99,12 @@ type API struct {
 	deployer *Deployer
 	metrics  *metrics
 	mux      *http.ServeMux
+	document func() (json.RawMessage, error)
 
-	addresses *limiter
-	clients   *limiter
+	addresses *web.Limiter
+	clients   *web.Limiter
+	strangers *web.Limiter
+	draining  atomic.Bool
 }
 
 // New makes an API.
@@ -104,8 +118,10 @@ func New(cfg Config, deps Deps) *API {
 		cfg: cfg, deps: deps, mux: http.NewServeMux(),
 		deployer:  NewDeployer(cfg.Links, deps.Environments, deps.Load),
 		metrics:   newMetrics(deps.Registerer),
-		addresses: newLimiter(cfg.PerAddress),
-		clients:   newLimiter(cfg.PerClient),
+		document:  sync.OnceValues(Document),
+		addresses: web.NewLimiter(cfg.PerAddress),
+		clients:   web.NewLimiter(cfg.PerClient),
+		strangers: web.NewLimiter(cfg.PerStranger),
 	}
 	for _, route := range a.routes() {
 		a.mux.Handle(route.Method+" "+route.Pattern, a.handler(route))
@@ -113,9 +129,13 @@ func New(cfg Config, deps Deps) *API {
 	return a
 }
 
-// Run serves until ctx ends, and lets what is under way finish. It closes the listener.
+// Run serves until ctx ends, and lets what is under way finish, while whoever comes then is told to come again. It closes
+// the listener. Where other handlers share the listener, ServeHTTP and Drain are used without it.
 func (a *API) Run(ctx context.Context, ln net.Listener) error {
 	cfg := a.cfg.Server
 	cfg.Log = a.deps.Log
+	cfg.Linger = cmp.Or(cfg.Linger, web.Linger)
+	stop := context.AfterFunc(ctx, a.Drain)
+	defer stop()
 	return web.Serve(ctx, ln, a, cfg)
 }

@@ -24,6 +24,7 @@ func ExampleRoutes() {
 	// Output:
 	// GET    /healthz
 	// GET    /readyz
+	// GET    /v1/openapi.json
 	// POST   /v1/oauth/token
 	// GET    /v1/runs/{run}/result             invoke
 	// GET    /v1/runs/{run}                    manage
@@ -49,4 +50,9 @@ func ExampleRoutes() {
 	// GET    /v1/workflows/{workflow}          manage
 	// POST   /v1/workflows/{workflow}/promote  manage
 	// POST   /v1/workflows/{workflow}/rollback manage
+	// GET    /v1/apps                          connect
+	// GET    /v1/apps/{app}                    connect
+	// GET    /v1/actions                       connect
+	// GET    /v1/actions/{action}              connect
+	// POST   /v1/endpoints/{endpoint}/token    manage
 }

@@ -121,7 +121,7 @@ func TestPromoteWithoutProduction(t *testing.T) {
 	flat(t, w.call(ours, "POST", of(made["workflow_id"], "promote"), ""), 400, "invalid")
 }
 
-func TestPromoteNeedsOwnAccounts(t *testing.T) {
+func TestDeployAndPromoteNeedOwnAccounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(_ *api.Config, d *api.Deps) {
 		d.Load = func(p behalf.ProjectID, folder string, files map[string][]byte) (api.Loaded, error) {
@@ -130,6 +130,12 @@ func TestPromoteNeedsOwnAccounts(t *testing.T) {
 			return loaded, err
 		}
 	})
+	a := w.call(ours, "POST", "/v1/deploy", bundle("oauth", "one"))
+	flat(t, a, 400, "account_required")
+	if a.field(t, "error") != "step summary needs account own/main of github; not found in development" || len(w.dev.writes()) > 0 {
+		t.Errorf("a deploy is answered %s", a.body)
+	}
+	w.dev.accounts[key(mine, "apn_1")] = behalf.Account{ID: "apn_1", Project: mine, App: "github", Name: "main"}
 	made := deployed(t, w.call(ours, "POST", "/v1/deploy", bundle("oauth", "one")))
 	promote := of(made["workflow_id"], "promote")
 	refused := func(why string) {
@@ -148,8 +154,6 @@ func TestPromoteNeedsOwnAccounts(t *testing.T) {
 		}
 		m.writes()
 	}
-	refused("there is none")
-	put(w.dev, behalf.Account{ID: "apn_1", App: "github", Name: "main"})
 	refused("development's is not production's")
 	put(w.prod, behalf.Account{ID: "apn_2", App: "slack", Name: "main"})
 	refused("another app's")

@@ -51,7 +51,8 @@ func (a *API) routes() []row {
 	open := func(method, pattern string) Route { return Route{method, pattern, ""} }
 	return []row{
 		{Route: open("GET", "/healthz"), open: plain(web.Healthz())},
-		{Route: open("GET", "/readyz"), open: plain(web.Readyz(a.deps.Ready))},
+		{Route: open("GET", "/readyz"), open: plain(web.Readyz(a.lacking))},
+		{Route: open("GET", "/v1/openapi.json"), open: a.openapi},
 		{Route: open("POST", "/v1/oauth/token"), open: a.token},
 
 		{
@@ -85,12 +86,22 @@ func (a *API) routes() []row {
 		{Route: route("GET", "/v1/workflows/{workflow}", behalf.ScopeManage), serve: a.workflow},
 		{Route: route("POST", "/v1/workflows/{workflow}/promote", behalf.ScopeManage), serve: a.promote},
 		{Route: route("POST", "/v1/workflows/{workflow}/rollback", behalf.ScopeManage), serve: a.rollback},
+
+		{Route: route("GET", "/v1/apps", behalf.ScopeConnect), serve: a.apps},
+		{Route: route("GET", "/v1/apps/{app}", behalf.ScopeConnect), serve: a.app},
+		{Route: route("GET", "/v1/actions", behalf.ScopeConnect), serve: a.actions},
+		{Route: route("GET", "/v1/actions/{action}", behalf.ScopeConnect), serve: a.action},
+		{Route: route("POST", "/v1/endpoints/{endpoint}/token", behalf.ScopeManage), serve: a.rotateToken},
 	}
 }
 
 // ServeHTTP finds the route, and answers what has none as flatly as everything else.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec, began := web.NewRecorder(w), time.Now()
+	if a.refuses(rec, r) {
+		a.metrics.observe("", r.Method, rec.Status(), time.Since(began))
+		return
+	}
 	matched, pattern := a.mux.Handler(r)
 	switch {
 	case untidy(r.URL.EscapedPath()): // the mux would send such a path elsewhere, and no client of ours means that
@@ -129,13 +140,9 @@ func (a *API) handler(route row) http.Handler {
 }
 
 func (a *API) authorize(r *http.Request, scope behalf.Scope) (call, error) {
-	bearer, err := web.Bearer(r)
+	id, err := a.identity(r)
 	if err != nil {
-		return call{}, err
-	}
-	id, err := a.deps.Verifier.Verify(r.Context(), bearer)
-	if err != nil {
-		return call{}, err
+		return call{}, a.stranger(r, err)
 	}
 	env, err := a.environment(r.Header)
 	if err != nil {
@@ -149,6 +156,14 @@ func (a *API) authorize(r *http.Request, scope behalf.Scope) (call, error) {
 		return call{}, invalid("this API does not serve " + string(env)).WithCode(string(behalf.CodeEnvironmentInvalid))
 	}
 	return call{id, stores, env}, nil
+}
+
+func (a *API) identity(r *http.Request) (behalf.Identity, error) {
+	bearer, err := web.Bearer(r)
+	if err != nil {
+		return behalf.Identity{}, err
+	}
+	return a.deps.Verifier.Verify(r.Context(), bearer)
 }
 
 // environment reads the header of a call. Several of them are as wrong as one that names neither.

@@ -24,6 +24,7 @@ func path(pattern string) string {
 	return strings.NewReplacer(
 		"{run}", string(behalf.NewRunID()), "{user...}", "abc-123", "{account}", "apn_abc", "{workflow}", "p_abc",
 		"{letter}", string(behalf.NewLetterID(9, time.Unix(1, 0))), "{event}", string(behalf.NewRunID().Event()),
+		"{app}", "slack", "{action}", "slack-send-message@1", "{endpoint}", "enabc",
 	).Replace(pattern)
 }
 
@@ -42,7 +43,7 @@ func flat(t *testing.T, a answer, status int, code string) {
 // TestEveryRouteIsGuarded makes the matrix from the routes themselves, so that a new one cannot be forgotten.
 func TestEveryRouteIsGuarded(t *testing.T) {
 	t.Parallel()
-	open := []string{"/healthz", "/readyz", "/v1/oauth/token"}
+	open := []string{"/healthz", "/readyz", "/v1/openapi.json", "/v1/oauth/token"}
 	w := newWorld(t)
 	w.prod.writes()
 	w.dev.writes()

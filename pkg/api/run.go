@@ -132,7 +132,7 @@ func hasResultToken(r *http.Request) bool { return r.URL.Query().Get("token") !=
 // resultByToken answers whoever holds the result token that the ingress gave with the run, where the trigger asks for
 // no OAuth. Without an environment in the header it looks in all: the link that carries the token names none.
 func (a *API) resultByToken(w http.ResponseWriter, r *http.Request) error {
-	if err := a.addresses.take(addressKey(a.cfg.Proxies.Client(r))); err != nil {
+	if err := take(a.addresses, a.address(r)); err != nil {
 		return err
 	}
 	id, err := behalf.ParseRunID(r.PathValue("run"))

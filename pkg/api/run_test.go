@@ -12,6 +12,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/auth"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/secret"
+	"github.com/behalf-dev/behalf/pkg/web"
 )
 
 // run puts a run of ours into development. Its result token is secret-of-the-run.
@@ -167,7 +168,7 @@ func TestResultByToken(t *testing.T) {
 
 func TestStrangersAreThrottled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *api.Config, _ *api.Deps) { c.PerAddress = api.Rate{PerSecond: .001, Burst: 2} })
+	w := newWorld(t, func(c *api.Config, _ *api.Deps) { c.PerAddress = web.Rate{PerSecond: .001, Burst: 2} })
 	for range 2 {
 		w.call("", "GET", "/v1/runs/"+string(behalf.NewRunID())+"/result?token=guess", "")
 	}
@@ -251,7 +252,7 @@ func TestNotYoursLooksLikeNothing(t *testing.T) {
 	w.dev.accounts[key(mine, "apn_mine")] = behalf.Account{ID: "apn_mine", Project: mine, App: "slack", User: "abc-123"}
 	w.dev.credentials["apn_mine"] = "kept"
 	w.dev.users[key(mine, "abc-123")] = behalf.ExternalUser{ID: "exu_1", Project: mine, External: "abc-123"}
-	w.dev.workflows[key(mine, "p_mine")] = behalf.Workflow{ID: "p_mine", Project: mine}
+	w.dev.workflows[key(mine, "p_mine")] = behalf.Workflow{ID: "p_mine", Project: mine, Version: "d_1", Endpoint: "en1"}
 	for name, c := range map[string]struct{ method, yours, nothing string }{
 		"a run":                 {"GET", "/v1/runs/" + string(r.ID), "/v1/runs/" + string(behalf.NewRunID())},
 		"a run, malformed":      {"GET", "/v1/runs/" + string(r.ID), "/v1/runs/run_x"},

@@ -54,7 +54,7 @@ type tokenAnswer struct {
 // token gives a client its access token. Every other answer than 200 is an error of RFC 6749, a refusal for the rate,
 // or ours.
 func (a *API) token(w http.ResponseWriter, r *http.Request) error {
-	if err := a.addresses.take(addressKey(a.cfg.Proxies.Client(r))); err != nil {
+	if err := take(a.addresses, a.address(r)); err != nil {
 		return err
 	}
 	answer, err := a.grant(w, r)
@@ -97,7 +97,7 @@ func (a *API) grant(w http.ResponseWriter, r *http.Request) (tokenAnswer, error)
 		return tokenAnswer{}, err
 	}
 	// Counted only now: a stranger who knows a client's id must not use up its allowance.
-	if err := a.clients.take(string(client.ID)); err != nil {
+	if err := take(a.clients, string(client.ID)); err != nil {
 		return tokenAnswer{}, err
 	}
 	return a.sign(client, req.Scope)

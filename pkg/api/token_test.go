@@ -129,7 +129,7 @@ func TestToken(t *testing.T) {
 
 func TestTokenErrors(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *api.Config, _ *api.Deps) { c.PerAddress = api.Rate{PerSecond: 1e6, Burst: 1e6} })
+	w := newWorld(t, func(c *api.Config, _ *api.Deps) { c.PerAddress = web.Rate{PerSecond: 1e6, Burst: 1e6} })
 	good := basic(string(ours), w.secrets[ours].Reveal())
 	long := strings.Repeat("x", 17<<10)
 	deep := strings.Repeat("[", 100_000)
@@ -293,7 +293,7 @@ func TestTokenRates(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := func(w *world, from, body string) answer { return w.askToken(asJSON, body, "X-Forwarded-For", from) }
-	slow := api.Rate{PerSecond: 0.001, Burst: 3}
+	slow := web.Rate{PerSecond: 0.001, Burst: 3}
 	t.Run("an address", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, func(c *api.Config, _ *api.Deps) { c.Proxies, c.PerAddress = proxies, slow })

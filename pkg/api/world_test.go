@@ -24,6 +24,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/secret"
+	"github.com/behalf-dev/behalf/pkg/web"
 )
 
 const (
@@ -361,6 +362,32 @@ type catalogue []behalf.AppSlug
 
 func (c catalogue) Known(app behalf.AppSlug) bool { return slices.Contains(c, app) }
 
+// shown is a catalogue of two apps and two actions.
+type shown struct{}
+
+func (shown) Apps() []api.AppView {
+	return []api.AppView{
+		{Slug: "github", Name: "GitHub", AuthType: "oauth", Categories: []string{}, Fields: []api.FieldView{{Name: "oauth_access_token", From: "credential", Secret: true}}},
+		{Slug: "slack", Name: "Slack", Description: "Messages", AuthType: "oauth", Categories: []string{}, Fields: []api.FieldView{}},
+	}
+}
+
+func (shown) Actions() []api.ActionView {
+	return []api.ActionView{
+		{Uses: "http-request@1", Name: "Request", AnyApp: true, Props: []api.PropView{}},
+		{Uses: "slack-send-message@1", Name: "Send a message", App: "slack", Props: []api.PropView{}},
+	}
+}
+
+func (s shown) Action(uses string) (api.ActionView, error) {
+	for _, v := range s.Actions() {
+		if v.Uses == uses {
+			return v, nil
+		}
+	}
+	return api.ActionView{}, fault.New(fault.NotFound, "shown", "there is no action of that name")
+}
+
 // load makes a version of any folder: its workflow.yaml says the auth, and every other file is a step. It stands for
 // pkg/deploy, which has tests of its own.
 func load(project behalf.ProjectID, folder string, files map[string][]byte) (api.Loaded, error) {
@@ -440,11 +467,14 @@ func newWorld(tb testing.TB, change ...func(*api.Config, *api.Deps)) *world {
 	w.client(behalf.Client{ID: gone, Project: mine, Scopes: all, Environments: both, Revoked: true})
 	w.client(behalf.Client{ID: powerless, Project: mine, Environments: both})
 	w.client(behalf.Client{ID: nowhere, Project: mine, Scopes: all})
-	cfg := api.Config{Links: api.Links{IngressURL: "http://127.0.0.1:8080", WorkflowDomain: "localhost"}}
+	cfg := api.Config{
+		Links:       api.Links{IngressURL: "http://127.0.0.1:8080", WorkflowDomain: "localhost"},
+		PerStranger: web.Rate{PerSecond: 1e6, Burst: 1e6}, // a table of those who may not is no attack
+	}
 	deps := api.Deps{
 		Environments: map[behalf.Environment]api.Env{behalf.Production: w.prod.env(), behalf.Development: w.dev.env()},
 		Verifier:     auth.NewVerifier(auth.Config{}, map[behalf.Environment]auth.Copy{behalf.Production: w.prod, behalf.Development: w.dev}),
-		Signer:       w.signer, Apps: catalogue{"slack", "github"}, Load: load, Registerer: w.reg, Log: zerolog.New(w.log),
+		Signer:       w.signer, Apps: catalogue{"slack", "github"}, Catalog: shown{}, Load: load, Registerer: w.reg, Log: zerolog.New(w.log),
 	}
 	for _, f := range change {
 		f(&cfg, &deps)
@@ -508,10 +538,10 @@ func (a answer) field(tb testing.TB, name string) any {
 	return doc
 }
 
+// do serves a request, and holds it and its answer against the OpenAPI document.
 func (w *world) do(r *http.Request) answer {
-	rec := httptest.NewRecorder()
-	w.api.ServeHTTP(rec, r)
-	return answer{rec.Code, rec.Header(), rec.Body.String()}
+	w.t.Helper()
+	return checked(w.t, w.api, r)
 }
 
 // call calls as a client in development.

@@ -30,9 +30,18 @@ type App struct {
 	// Hosts are the host names to which a credential of this app may be sent by https: that of BaseURL, where no field is
 	// in it, and the file's own. What Base returns is always among the places.
 	Hosts []string
-	Auth  Auth
+	// Within are the domains in which an address must lie that the account gives by itself, where the service has one for
+	// each customer. Empty for any address, as of custom.
+	Within []string
+	Auth   Auth
+	// Test shows whether a credential works.
+	Test Test
+	// Evidence says from where all this is known.
+	Evidence Evidence
 	// Fields is what a step sees as $auth, by name.
 	Fields []Field
+	// Own says that the app is of a folder after the first that Load was given: a team's own.
+	Own bool
 }
 
 // StepAuth makes the object that a step sees as $auth: of the credential's fields those that the app names, and the
@@ -85,7 +94,9 @@ func (a App) value(credential map[string]secret.String, name string) string {
 func (a App) withURL(base *url.URL) App {
 	a.BaseURL = strings.TrimSuffix(base.String(), "/")
 	a.Hosts = []string{base.Hostname()}
+	a.Within = nil
 	a.Auth = a.Auth.movedTo(a.BaseURL)
+	a.Test = a.Test.movedTo(a.BaseURL)
 	a.Fields = slices.Clone(a.Fields)
 	return a
 }

@@ -73,7 +73,10 @@ func standard(tb testing.TB) app.Catalog {
 func TestTheCatalogueLoads(t *testing.T) {
 	t.Parallel()
 	apps := standard(t)
-	want := []behalf.AppSlug{"custom", "github", "google_sheets", "hubspot", "openai", "postgresql", "practice", "slack"}
+	want := []behalf.AppSlug{
+		"airtable_oauth", "custom", "github", "gmail", "google_calendar", "google_sheets", "hubspot", "jira", "linear", "microsoft_teams", "notion", "openai",
+		"postgresql", "practice", "salesforce_rest_api", "slack", "stripe",
+	}
 	entries, err := fs.ReadDir(configs.Apps(), ".")
 	if err != nil || len(entries) != len(want) || !slices.Equal(apps.Slugs(), want) {
 		t.Errorf("%d files make %v, %v", len(entries), apps.Slugs(), err)
@@ -178,6 +181,19 @@ func TestATeamAddsItsOwnApps(t *testing.T) {
 	if err != nil || !apps.Known("chat") || !apps.Known("slack") {
 		t.Fatalf("known are %v, %v", apps.Slugs(), err)
 	}
+	own, _ := apps.App("chat")
+	if standard, _ := apps.App("slack"); !own.Own || standard.Own {
+		t.Error("what is the team's own is not told apart")
+	}
+	_, err = app.Load(configs.Apps(), folder(map[string]string{
+		"chat.yml": chat, "talk.yaml": "slug: talk\nname: Talk\nbase_url: https://t.example\n" +
+			"auth: { type: oauth2, authorize: /a, token: /t, send: [{ header: Authorization, value: \"{oauth_access_token}\" }] }\n" +
+			"fields: { oauth_access_token: { from: credential, public: true } }\n",
+	}))
+	if want := "chat.yml: the file of an app ends in .yaml; hint: rename it to chat.yaml\n" +
+		"talk.yaml:5: an access token is a secret; hint: leave public out"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
 	_, err = app.Load(configs.Apps(), folder(map[string]string{"slack.yaml": `slug: slack
 name: Another
 base_url: https://evil.example
@@ -231,7 +247,7 @@ a.yaml:4: this must be an https URL without query or fragment; hint: write https
 a.yaml:5: this is no way of authentication; hint: write type: oauth2 or type: keys
 a.yaml:5: auth.send is missing; hint: write send: and where the credential goes: - { header: Authorization, value: "Bearer {oauth_access_token}" }
 a.yaml:6: there must be at least one field; hint: write oauth_access_token: { from: credential }
-a.yaml:7: there is no field "extra" here; hint: write auth, base_url, description, docs, fields, hosts, name or slug
+a.yaml:7: there is no field "extra" here; hint: write auth, base_url, description, docs, fields, hosts, name, slug, sources, test, unverified or within
 b.yaml:1: app must be lower-case letters, digits, - and _, at most 64
 b.yaml:4: this is not a path; hint: write a path such as /oauth/token
 b.yaml:4: auth.token is missing; hint: write token: https://… , or a path of the base URL

@@ -37,8 +37,12 @@ type Auth struct {
 	//
 	// Defaults to RefreshRotates, which is safe with either.
 	Refresh Refresh
-	// PKCE says that the service checks the proof of RFC 7636.
+	// PKCE says that the service checks the proof of RFC 7636, by S256.
 	PKCE bool
+	// Revoke says how a token is given back.
+	Revoke Revocation
+	// Tokens says how TokenURL speaks, and how long its tokens live.
+	Tokens Tokens
 
 	authorize, token string // as the file says them
 }
@@ -85,6 +89,9 @@ func (a Auth) movedTo(base string) Auth {
 	a.Scopes = slices.Clone(a.Scopes)
 	a.AuthorizeParams = maps.Clone(a.AuthorizeParams)
 	a.Send = slices.Clone(a.Send)
+	a.Revoke = a.Revoke.movedTo(base)
+	a.Tokens.Answer = maps.Clone(a.Tokens.Answer)
+	a.Tokens.Headers = maps.Clone(a.Tokens.Headers)
 	return a
 }
 
@@ -135,7 +142,7 @@ func readAuth(value strict.Value, base string) Auth {
 }
 
 func oauth2Fields() []string {
-	return []string{"authorize", "token", "scopes", "scope_separator", "authorize_params", "client", "refresh", "pkce"}
+	return []string{"authorize", "token", "scopes", "scope_separator", "authorize_params", "client", "refresh", "pkce", "revoke", "tokens"}
 }
 
 func (a Auth) readOAuth2(fields strict.Fields, base string) Auth {
@@ -152,6 +159,8 @@ func (a Auth) readOAuth2(fields strict.Fields, base string) Auth {
 	if pkce := fields.Field("pkce"); pkce.Given() {
 		a.PKCE, _ = pkce.Bool()
 	}
+	a.Revoke = readRevocation(fields.Field("revoke"), base)
+	a.Tokens = readTokens(fields.Field("tokens"))
 	return a
 }
 

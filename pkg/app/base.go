@@ -57,7 +57,22 @@ func (a App) ownBase(field, value string) (*url.URL, error) {
 	if err != nil || base.Scheme != "https" {
 		return nil, fault.Newf(fault.Invalid, "app.Base", "%s of the account of %s must be https:// with a host, and without user, query or fragment", field, a.Slug)
 	}
+	if len(a.Within) > 0 && !slices.ContainsFunc(a.Within, func(domain string) bool { return inDomain(base, domain) }) {
+		return nil, fault.Newf(fault.Invalid, "app.Base", "%s of the account of %s must be an address in %s", field, a.Slug, strict.Alternatives(a.Within))
+	}
 	return base, nil
+}
+
+// inDomain says whether an address is a host of a domain, at its usual port.
+func inDomain(base *url.URL, domain string) bool {
+	host := strings.ToLower(base.Host)
+	return regexp.MustCompile(`^([a-z0-9-]{1,63}\.)+$`).MatchString(strings.TrimSuffix(host, domain)) && strings.HasSuffix(host, "."+domain)
+}
+
+// wholeField says whether an address of the file is a field of the account, and nothing else.
+func wholeField(base string) bool {
+	parts, err := braces.Split(base)
+	return err == nil && len(parts) == 1 && parts[0].IsName
 }
 
 // filled parses the address again and holds it against the file: whatever the fields were, the end of the host is what

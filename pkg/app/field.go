@@ -31,6 +31,9 @@ const (
 	FromApp Origin = "app"
 )
 
+// accessToken is the field of what OAuth gives, which no file makes public.
+const accessToken = "oauth_access_token" //nolint:gosec // G101: the name of a field, no value
+
 func (f Field) secret() bool { return f.From == FromCredential && !f.Public }
 
 func (f Field) required() bool { return f.From == FromCredential && !f.Optional }
@@ -73,6 +76,9 @@ func readField(value strict.Value, name string) Field {
 	f.Default, _ = given(fields.Field("default"))
 	f.Optional = readFlag(fields.Field("optional")) || f.Default != ""
 	f.Public = readFlag(fields.Field("public"))
+	if f.Public && name == accessToken {
+		fields.Field("public").Mistake("an access token is a secret", "leave public out")
+	}
 	if f.From == FromApp && len(fields.Names()) > 1 {
 		value.Mistake("a field from: app has nothing else to say", "write { from: app }")
 	}

@@ -21,8 +21,8 @@ import (
 func Load(folders ...fs.FS) (Catalog, error) {
 	apps := map[behalf.AppSlug]App{}
 	var mistakes strict.Mistakes
-	for _, folder := range folders {
-		wrong, err := loadFolder(folder, apps)
+	for i, folder := range folders {
+		wrong, err := loadFolder(folder, apps, i > 0)
 		if err != nil {
 			return Catalog{}, fault.Wrap(fault.Unavailable, "app.Load", err)
 		}
@@ -34,13 +34,20 @@ func Load(folders ...fs.FS) (Catalog, error) {
 	return Catalog{apps}, nil
 }
 
-func loadFolder(files fs.FS, apps map[behalf.AppSlug]App) (strict.Mistakes, error) {
-	names, err := fs.Glob(files, "*.yaml")
+func loadFolder(files fs.FS, apps map[behalf.AppSlug]App, own bool) (strict.Mistakes, error) {
+	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
 		return nil, err
 	}
 	var mistakes strict.Mistakes
-	for _, name := range names {
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasSuffix(name, ".yml") {
+			mistakes = append(mistakes, strict.Mistake{File: name, What: "the file of an app ends in .yaml", Hint: "rename it to " + strings.TrimSuffix(name, ".yml") + ".yaml"})
+		}
+		if !strings.HasSuffix(name, ".yaml") || strings.HasPrefix(name, ".") {
+			continue
+		}
 		text, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, err
@@ -52,6 +59,7 @@ func loadFolder(files fs.FS, apps map[behalf.AppSlug]App) (strict.Mistakes, erro
 			})
 		}
 		if mistakes = append(mistakes, wrong...); len(wrong) == 0 {
+			read.Own = own
 			apps[read.Slug] = read
 		}
 	}
@@ -75,14 +83,19 @@ func readApp(file string, text []byte) (App, strict.Mistakes) {
 		a.Auth = readAuth(auth, a.BaseURL)
 		a.Fields = readFields(fields.Required("fields", "write fields: and the names of the $auth object"))
 		a.Hosts = readHosts(fields.Field("hosts"), a.BaseURL)
+		a.Within = readDomains(fields.Field("within"))
+		a.Test = readTest(fields.Field("test"), a.Hosts)
+		a.Evidence = readEvidence(fields.Field("sources"), fields.Field("unverified"))
+		a.checkWithin(fields.Field("within"))
 		a.checkSend(base, auth)
+		checkAnswer(auth, a.Auth.Tokens.Answer, a.Fields)
 		mustBeFields(base, baseFields(a.BaseURL), a.Fields)
 	})
 	return a, mistakes
 }
 
 func appFields() []string {
-	return []string{"slug", "name", "description", "docs", "base_url", "hosts", "auth", "fields"}
+	return []string{"slug", "name", "description", "docs", "base_url", "hosts", "auth", "fields", "within", "test", "sources", "unverified"}
 }
 
 // checkSend holds the places of the credential against the rest of the file.
@@ -155,12 +168,27 @@ func readHosts(value strict.Value, base string) []string {
 	if !value.Given() {
 		return hosts
 	}
-	for _, host := range readTexts(value) {
-		if !regexp.MustCompile(`^([a-z0-9-]{1,63}\.)+[a-z]{2,63}$`).MatchString(host) {
-			value.Mistake("a host must be a full name in lower case, without scheme, port or path", "write hosts: [api.example.com]")
-		}
-		hosts = append(hosts, host)
-	}
+	hosts = append(hosts, readDomains(value)...)
 	slices.Sort(hosts)
 	return slices.Compact(hosts)
+}
+
+func readDomains(value strict.Value) []string {
+	if !value.Given() {
+		return nil
+	}
+	domains := readTexts(value)
+	for _, domain := range domains {
+		if !regexp.MustCompile(`^([a-z0-9-]{1,63}\.)+[a-z]{2,63}$`).MatchString(domain) {
+			value.Mistake("a host must be a full name in lower case, without scheme, port or path", "write hosts: [api.example.com]")
+		}
+	}
+	return domains
+}
+
+// checkWithin refuses domains where no account could leave them.
+func (a App) checkWithin(value strict.Value) {
+	if value.Given() && !wholeField(a.BaseURL) {
+		value.Mistake("within is only for a base_url that is a field of the account", `write base_url: "{instance_url}", or leave within out`)
+	}
 }

@@ -28,11 +28,40 @@ type Account struct {
 	App     AppSlug        `json:"app"`
 	User    ExternalUserID `json:"user,omitempty"` // empty for the project's own
 	Name    string         `json:"name,omitempty"`
-	// NeedsReauth says that the credential no longer works and that its owner must connect again.
-	NeedsReauth bool      `json:"needs_reauth,omitempty"`
-	CreatedAt   time.Time `json:"created_at"`
-	UpdatedAt   time.Time `json:"updated_at"`
+	// State says whether the credential still works. Empty means that it does.
+	State AccountState `json:"state,omitempty"`
+	// Reason is why it does not, in words that are safe to show.
+	Reason string `json:"reason,omitempty"`
+	Grant
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
+
+// AccountState says whether an account's credential works.
+type AccountState string
+
+// The states of an account.
+const (
+	// AccountActive works, or nobody knows better.
+	AccountActive AccountState = "active"
+	// AccountNeedsReauth no longer works, and its owner must connect again.
+	AccountNeedsReauth AccountState = "needs_reauth"
+	// AccountRevoked was taken back by its owner, at the service or here, and must be connected again.
+	AccountRevoked AccountState = "revoked"
+)
+
+// Grant is what a service granted, as far as anyone may know it.
+type Grant struct {
+	// OAuthApp is the project's own client with which the account was connected. Empty means the one we ship.
+	OAuthApp OAuthAppID `json:"oauth_app,omitempty"`
+	Scopes   []string   `json:"scopes,omitempty"`
+	// ExpiresAt is when the access token ends, RefreshedAt when it was last made anew. Zero means that nobody knows.
+	ExpiresAt   time.Time `json:"expires_at,omitzero"`
+	RefreshedAt time.Time `json:"refreshed_at,omitzero"`
+}
+
+// Usable says whether steps may use the account.
+func (a Account) Usable() bool { return a.State == "" || a.State == AccountActive }
 
 // Own says whether the account is the project's own, not a user's.
 func (a Account) Own() bool { return a.User == "" }

@@ -23,6 +23,9 @@ type Event struct {
 	Trigger json.RawMessage `json:"trigger"`
 	// TriggerRef is where the trigger lies when it is too large for an event. Trigger is null then.
 	TriggerRef *ObjectRef `json:"trigger_ref,omitempty"`
+	// Files are the names of the files of an event of which nothing shall be kept: they end with its run. Those of other
+	// events end by themselves.
+	Files []string `json:"files,omitempty"`
 }
 
 // Origin is where an event came from and who waits for its result.
@@ -41,6 +44,8 @@ type Origin struct {
 	ResultHash string `json:"result_hash,omitempty"`
 	// ReplayOf is the run whose event this one repeats. Empty for an event that came from outside.
 	ReplayOf RunID `json:"replay_of,omitempty"`
+	// NoStore says that nothing of the run is kept but that it was: no event, no exports, no logs, no answer.
+	NoStore bool `json:"no_store,omitempty"`
 }
 
 // AppendJSON appends what json.Marshal would give, several times faster: the trigger is taken as it is, without being
@@ -71,6 +76,9 @@ func (e Event) AppendJSON(b []byte) []byte {
 	b = append(b, e.Trigger...)
 	if e.TriggerRef != nil {
 		b = append(append(b, `,"trigger_ref":`...), encoded(e.TriggerRef)...)
+	}
+	if len(e.Files) > 0 {
+		b = append(append(b, `,"files":`...), encoded(e.Files)...)
 	}
 	return append(b, '}')
 }

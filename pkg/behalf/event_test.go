@@ -26,9 +26,12 @@ func FuzzAppendJSON(f *testing.F) {
 		if account != "" {
 			e.Origin.Accounts = map[behalf.AppSlug]behalf.AccountID{"slack": behalf.AccountID(account)}
 		}
+		if e.Origin.NoStore = nanos < 0; e.Origin.NoStore {
+			e.Files = []string{"AAEC", user}
+		}
 		if waits && user == "" {
 			e.Trigger = nil
-			e.TriggerRef = &behalf.ObjectRef{Object: "obj_1", SHA256: account, Size: int(nanos)}
+			e.TriggerRef = &behalf.ObjectRef{Object: "obj_1", SHA256: account, Size: int(nanos), Parked: nanos < 0}
 		}
 		want, err := json.Marshal(e)
 		if err != nil {

@@ -25,6 +25,7 @@ const (
 	CodeRunning             Code = "running"
 	CodeIdempotencyConflict Code = "idempotency_conflict"
 	CodeAcceptanceUnknown   Code = "acceptance_unknown"
+	CodeAnswerNotKept       Code = "answer_not_kept"
 	CodeBodyTooLarge        Code = "body_too_large"
 	CodeThrottled           Code = "throttled"
 	CodeQueueFull           Code = "queue_full"
@@ -37,8 +38,8 @@ func Codes() []Code {
 		CodeUnauthenticated, CodeForbidden, CodeEndpointNotFound, CodeEnvironmentInvalid, CodeRequestInvalid,
 		CodeUserRequired, CodeUserNotFound, CodeAccountRequired, CodeAccountNeedsReauth, CodeStepFailed,
 		CodeRunTimeout, CodeNoResponse, CodeVersionUnavailable, CodePlatformError, CodeWaiting, CodeRunning,
-		CodeIdempotencyConflict, CodeAcceptanceUnknown, CodeBodyTooLarge, CodeThrottled, CodeQueueFull,
-		CodeUnavailable,
+		CodeIdempotencyConflict, CodeAcceptanceUnknown, CodeAnswerNotKept, CodeBodyTooLarge, CodeThrottled,
+		CodeQueueFull, CodeUnavailable,
 	}
 }
 
@@ -61,6 +62,8 @@ func (c Code) Status() int {
 		return 422
 	case CodeAcceptanceUnknown:
 		return 409
+	case CodeAnswerNotKept:
+		return 410
 	case CodeBodyTooLarge:
 		return 413
 	case CodeThrottled:
@@ -177,6 +180,11 @@ func FailRunning(run RunID) *Failure {
 // FailAcceptanceUnknown is for a publish that may or may not have been stored.
 func FailAcceptanceUnknown(run RunID) *Failure {
 	return &Failure{Code: CodeAcceptanceUnknown, Message: fmt.Sprintf("It is not known whether run %s was accepted; its result will tell", run)}
+}
+
+// FailAnswerNotKept is for a run that is over, of which nothing was to be kept.
+func FailAnswerNotKept(run RunID) *Failure {
+	return &Failure{Code: CodeAnswerNotKept, Message: fmt.Sprintf("Run %s is over; its answer was not kept, as x-pd-nostore asked", run)}
 }
 
 // FailBodyTooLarge is for a body above the limit, in bytes.

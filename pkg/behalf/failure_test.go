@@ -41,6 +41,7 @@ func TestFailures(t *testing.T) {
 		{behalf.FailRunning(run), "running", 202, "Run " + string(run) + " goes on; its result will be at Location"},
 		{&behalf.Failure{Code: "idempotency_conflict"}, "idempotency_conflict", 422, ""},
 		{behalf.FailAcceptanceUnknown(run), "acceptance_unknown", 409, "It is not known whether run " + string(run) + " was accepted; its result will tell"},
+		{behalf.FailAnswerNotKept(run), "answer_not_kept", 410, "Run " + string(run) + " is over; its answer was not kept, as x-pd-nostore asked"},
 		{behalf.FailBodyTooLarge(262144), "body_too_large", 413, "Body too large: an event may have 262144 bytes"},
 		{behalf.FailThrottled(), "throttled", 429, "Too many requests; nothing was accepted, send it again later"},
 		{behalf.FailQueueFull(), "queue_full", 503, "The queue of this workflow is full; nothing was accepted, send it again later"},

@@ -12,6 +12,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/journal"
+	"github.com/behalf-dev/behalf/pkg/bus/store"
 )
 
 // Records outlive versions: for every format that a release has written there is a file here for ever. Today's code
@@ -24,9 +25,17 @@ func TestGolden(t *testing.T) {
 		"result": func() any { return new(behalf.Result) },
 		"timer":  func() any { return new(journal.Suspended) },
 		"dead":   func() any { return new(bus.DeadLetter) },
+
+		"workflow": func() any { return new(behalf.Workflow) },
+		"version":  func() any { return new(behalf.Version) },
+		"endpoint": func() any { return new(behalf.Endpoint) },
+		"account":  func() any { return new(behalf.Account) },
+		"user":     func() any { return new(behalf.ExternalUser) },
+		"client":   func() any { return new(behalf.Client) },
+		"project":  func() any { return new(store.Project) },
 	}
 	files, err := filepath.Glob("testdata/golden/*/*.json")
-	if err != nil || len(files) < 14 {
+	if err != nil || len(files) < 25 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
 	for _, file := range files {
@@ -111,6 +120,20 @@ func TestGoldenIsComplete(t *testing.T) {
 		behalf.Exit{},
 		journal.Suspended{},
 		bus.DeadLetter{},
+		behalf.Workflow{},
+		behalf.Version{},
+		behalf.Trigger{},
+		behalf.Respond{},
+		behalf.Step{},
+		behalf.Source{},
+		behalf.AccountRef{},
+		behalf.Settings{},
+		behalf.Need{},
+		behalf.Endpoint{},
+		behalf.Account{},
+		behalf.ExternalUser{},
+		behalf.Client{},
+		store.Project{},
 	} {
 		of := reflect.TypeOf(value)
 		for field := range of.Fields() {

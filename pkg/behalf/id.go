@@ -38,6 +38,8 @@ type (
 	ClientID string
 	// LetterID names a dead letter: dl_, its number, x and the time at which it was kept.
 	LetterID string
+	// OAuthAppID names a project's own client at a service: oa_ and letters or digits.
+	OAuthAppID string
 	// ObjectID names a stored object by its content and its project: hexadecimal digits.
 	ObjectID string
 )
@@ -61,6 +63,9 @@ func NewAccountID() AccountID { return AccountID("apn_" + random()) }
 
 // NewClientID makes a fresh OAuth client id.
 func NewClientID() ClientID { return ClientID("oac_" + random()) }
+
+// NewOAuthAppID makes a fresh id for a project's own client at a service.
+func NewOAuthAppID() OAuthAppID { return OAuthAppID("oa_" + random()) }
 
 // NewRunID makes a fresh run id: a UUIDv7, so ids sort by time.
 func NewRunID() RunID {
@@ -166,6 +171,11 @@ func ParseAccountID(s string) (AccountID, error) {
 // ParseClientID reads an OAuth client id.
 func ParseClientID(s string) (ClientID, error) {
 	return ClientID(s), checkPrefixed("client id", "oac_", s, alphanumeric)
+}
+
+// ParseOAuthAppID reads the id of a project's own client at a service.
+func ParseOAuthAppID(s string) (OAuthAppID, error) {
+	return OAuthAppID(s), checkPrefixed("OAuth app id", "oa_", s, alphanumeric)
 }
 
 // ParseRunID reads a run id.

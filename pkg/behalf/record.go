@@ -100,6 +100,8 @@ type ObjectRef struct {
 	Object ObjectID `json:"object"`
 	SHA256 string   `json:"sha256"`
 	Size   int      `json:"size"`
+	// Parked says that it lies among what belongs to one run, and ends by itself.
+	Parked bool `json:"parked,omitempty"`
 }
 
 // State is the word of a record in its subject: of a wait its reason, of a finish its state, else "-".

@@ -52,9 +52,9 @@ func resolveOne(step StepName, ref AccountRef, e Event, accounts []Account) (Acc
 		failure := FailAccountRequired(ref.App, e.User, e.Environment)
 		failure.Step = step
 		return Account{}, failure
-	case found.NeedsReauth && ref.Own != "":
+	case !found.Usable() && ref.Own != "":
 		return Account{}, FailOwnAccountNeedsReauth(step, ref, e.Environment)
-	case found.NeedsReauth:
+	case !found.Usable():
 		failure := FailAccountNeedsReauth(ref.App, e.User, e.Environment)
 		failure.Step = step
 		return Account{}, failure
@@ -69,8 +69,8 @@ func newest(accounts []Account, match func(Account) bool) *Account {
 		if !match(a) {
 			continue
 		}
-		better := best == nil || best.NeedsReauth && !a.NeedsReauth ||
-			best.NeedsReauth == a.NeedsReauth && a.CreatedAt.After(best.CreatedAt)
+		better := best == nil || !best.Usable() && a.Usable() ||
+			best.Usable() == a.Usable() && a.CreatedAt.After(best.CreatedAt)
 		if better {
 			best = &accounts[i]
 		}

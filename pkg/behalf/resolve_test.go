@@ -13,7 +13,7 @@ func TestResolve(t *testing.T) {
 	account := func(id behalf.AccountID, app behalf.AppSlug, user behalf.ExternalUserID, made int) behalf.Account {
 		return behalf.Account{ID: id, Project: "proj_a", App: app, User: user, CreatedAt: day(made)}
 	}
-	sick := func(a behalf.Account) behalf.Account { a.NeedsReauth = true; return a }
+	sick := func(a behalf.Account) behalf.Account { a.State = behalf.AccountNeedsReauth; return a }
 	own := func(id behalf.AccountID, name string) behalf.Account {
 		a := account(id, "slack", "", 1)
 		a.Name = name

@@ -40,6 +40,8 @@ type Result struct {
 	Timing  Timing   `json:"timing"`
 	// Elsewhere says that the result is too large for a reply and must be read from the journal.
 	Elsewhere bool `json:"elsewhere,omitempty"`
+	// Unkept says that no journal has it, so that a reply must hold it whole.
+	Unkept bool `json:"-"`
 }
 
 // Canceled is the result of a run that its operator has ended. To a caller who waits it is a run that ended without an

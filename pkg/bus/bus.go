@@ -8,6 +8,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -160,10 +162,29 @@ func (b *Bus) Answer(_ context.Context, reply string, result behalf.Result) erro
 	if err != nil {
 		return fault.Wrap(fault.Internal, "bus.Answer", err)
 	}
-	if len(data) > MaxRecord {
+	switch {
+	case len(data) > MaxRecord && result.Unkept:
+		return b.answerInParts(reply, data)
+	case len(data) > MaxRecord:
 		data, _ = json.Marshal(behalf.Result{V: result.V, Run: result.Run, State: result.State, Elsewhere: true})
 	}
 	return fault.Wrap(fault.Unavailable, "bus.Answer", b.conn.nc.Publish(reply, data))
+}
+
+// headerPart numbers the parts of a reply from 1, and says how many there are: 2/5.
+const headerPart = "Behalf-Part"
+
+func (b *Bus) answerInParts(reply string, data []byte) error {
+	all := (len(data) + MaxRecord - 1) / MaxRecord
+	i := 0
+	for part := range slices.Chunk(data, MaxRecord) {
+		i++
+		m := &nats.Msg{Subject: reply, Data: part, Header: nats.Header{headerPart: {fmt.Sprintf("%d/%d", i, all)}}}
+		if err := b.conn.nc.PublishMsg(m); err != nil {
+			return fault.Wrap(fault.Unavailable, "bus.Answer", err)
+		}
+	}
+	return nil
 }
 
 // Await registers a waiter for one result. The reply subject goes into Publish; release must be called.
@@ -173,8 +194,15 @@ func (b *Bus) Await() (reply string, result <-chan behalf.Result, release func()
 
 func (b *Bus) listen() error {
 	_, err := b.conn.nc.Subscribe(subject.Replies(b.waiters.ingress), func(m *nats.Msg) {
+		data, whole := m.Data, true
+		if number := m.Header.Get(headerPart); number != "" {
+			data, whole = b.waiters.join(m.Subject, number, m.Data)
+		}
+		if !whole {
+			return
+		}
 		var result behalf.Result
-		if err := json.Unmarshal(m.Data, &result); err != nil {
+		if err := json.Unmarshal(data, &result); err != nil {
 			b.log.Error().Err(err).Msg("reply cannot be read")
 			return
 		}

@@ -26,6 +26,8 @@ type ConnConfig struct {
 	URL string
 	// Creds is the content of a NATS credentials file. Empty connects without.
 	Creds secret.String
+	// TLS says whom to believe and who we are. The URL scheme tls:// needs none of it.
+	TLS ConnTLS
 	// InProcess connects to an embedded server instead of URL.
 	InProcess InProcess
 	// Name is what the server's monitoring shows.
@@ -34,6 +36,26 @@ type ConnConfig struct {
 	//
 	// Defaults to 5 seconds.
 	PingInterval time.Duration
+}
+
+// ConnTLS are files in PEM. They are read at every connect, so that what is renewed needs no restart.
+type ConnTLS struct {
+	// CA are the authorities that the servers are checked against; with it, a server without TLS is refused. Defaults to
+	// those of this machine.
+	CA string
+	// Cert and Key prove who we are to a server that asks. Defaults to none; one without the other is a mistake.
+	Cert, Key string
+}
+
+func (t ConnTLS) options() []nats.Option {
+	var options []nats.Option
+	if t.CA != "" {
+		options = append(options, nats.RootCAs(t.CA))
+	}
+	if t.Cert != "" || t.Key != "" {
+		options = append(options, nats.ClientCert(t.Cert, t.Key))
+	}
+	return options
 }
 
 // Conn is one connection to the NATS of one environment. Who made it closes it.
@@ -56,6 +78,7 @@ func Connect(ctx context.Context, cfg ConnConfig, log zerolog.Logger) (*Conn, er
 	if cfg.Creds.Reveal() != "" {
 		options = append(options, nats.UserCredentialBytes([]byte(cfg.Creds.Reveal())))
 	}
+	options = append(options, cfg.TLS.options()...)
 	url := cfg.URL
 	if url == "" {
 		url = nats.DefaultURL
@@ -96,8 +119,16 @@ func (c *Conn) options(cfg ConnConfig) []nats.Option {
 // NATS is the connection itself, for the packages under bus.
 func (c *Conn) NATS() *nats.Conn { return c.nc }
 
-// Close ends the connection.
-func (c *Conn) Close() { c.nc.Close() }
+// closeTimeout is how long Close waits for the server to have what was published.
+const closeTimeout = 2 * time.Second
+
+// Close ends the connection, when the server has what was published.
+func (c *Conn) Close() {
+	if c.nc.IsConnected() {
+		_ = c.nc.FlushTimeout(closeTimeout) // acks that are lost cost a redelivery, which the journal answers
+	}
+	c.nc.Close()
+}
 
 // Connected says whether a server is there right now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }

@@ -22,9 +22,9 @@ type Layout struct {
 	// Defaults to 1. Use 3 in production.
 	Replicas int
 	// Storage is what the streams with a limit reserve together on each server: a quarter for the events that wait, above
-	// which publishes are refused, a quarter for the dead letters, a 64th for test events, and the rest, nearly half, for the
-	// history of finished runs. A stream that
-	// is there grows to its part; it shrinks to it only while it has never held anything.
+	// which publishes are refused, a quarter for the dead letters, an eighth (at least 16 MiB) for files, above which files
+	// are refused, a 64th for test events, and the rest for the history of finished runs. A stream that is there grows to
+	// its part; it shrinks to it only while it has never held anything.
 	//
 	// Zero leaves the streams that are there as they are. Those that are missing share DefaultStorage.
 	Storage Bytes
@@ -72,12 +72,27 @@ const (
 	keepTestsFor = 30 * 24 * time.Hour
 	// keepKeyed is longer than the 24 hours in which an idempotency key counts.
 	keepKeyed = 25 * time.Hour
+	// keepFiles is how long a file may be read, as those who come from elsewhere expect.
+	keepFiles = 30 * time.Minute
+	// keepParkedBeyond is how much longer than a run's history its trigger stays: longer than any run takes.
+	keepParkedBeyond = 30 * 24 * time.Hour
+	// minFiles holds the files of one request at least.
+	minFiles Bytes = 16 << 20
+	// maxFileMessages bounds the memory that small files cost, two subjects each.
+	maxFileMessages = 200_000
 )
 
-// part of the storage in 64ths, as Storage says.
-func (l Layout) part(of64 Bytes) int64 {
-	return int64(cmp.Or(l.Storage, l.DefaultStorage) / 64 * of64)
-}
+func (l Layout) total() Bytes { return cmp.Or(l.Storage, l.DefaultStorage) }
+
+// quarter of the storage, as Storage says.
+func (l Layout) quarter() int64 { return int64(l.total() / 4) }
+
+func (l Layout) files() int64 { return int64(max(minFiles, l.total()/8)) }
+
+func (l Layout) tests() int64 { return int64(l.total() / 64) }
+
+// history has what the others leave.
+func (l Layout) history() int64 { return 2*l.quarter() - l.files() - l.tests() }
 
 // size is what a stream that is there is to reserve, when its part is what was wanted for it.
 func (l Layout) size(wanted int64, there *jetstream.StreamInfo) int64 {
@@ -182,11 +197,12 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 	runs, keyed := journal(subject.Runs(env), "run"), journal(subject.Keyed(env), "key")
 	runs.MaxAge, runs.MaxMsgs = keepRuns, l.RunsMaxMsgs
 	keyed.MaxAge = keepKeyed
-	return []jetstream.StreamConfig{
+	// One without a limit comes first: none can be made where everything is reserved.
+	return append(ObjectStreams(env, l), []jetstream.StreamConfig{
 		{
 			Name: subject.Events(env), Subjects: []string{"evt." + e + ".>"}, Storage: jetstream.FileStorage, Replicas: l.Replicas,
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true,
-			MaxMsgsPerSubject: l.MaxQueued, MaxBytes: l.part(16), Duplicates: dedupeWindow,
+			MaxMsgsPerSubject: l.MaxQueued, MaxBytes: l.quarter(), Duplicates: dedupeWindow,
 		},
 		runs, keyed, history(env, l),
 		{
@@ -196,13 +212,31 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 		},
 		{
 			Name: subject.DeadLetters(env), Subjects: []string{"dead." + e + ".*.*"}, Storage: jetstream.FileStorage,
-			Replicas: l.Replicas, Discard: jetstream.DiscardNew, MaxBytes: l.part(16), Duplicates: dedupeLetters,
+			Replicas: l.Replicas, Discard: jetstream.DiscardNew, MaxBytes: l.quarter(), Duplicates: dedupeLetters,
 		},
 		{
 			Name: subject.Tests(env), Subjects: []string{"test." + e + ".*.*"}, Storage: jetstream.FileStorage, Replicas: l.Replicas,
-			Discard: jetstream.DiscardOld, MaxMsgsPerSubject: keepTests, MaxAge: keepTestsFor, MaxBytes: l.part(1), Duplicates: dedupeWindow,
+			Discard: jetstream.DiscardOld, MaxMsgsPerSubject: keepTests, MaxAge: keepTestsFor, MaxBytes: l.tests(), Duplicates: dedupeWindow,
 		},
+	}...)
+}
+
+// ObjectStreams are the streams behind the object stores whose contents end by themselves: of files, and of what belongs
+// to one run. What a dead ingress or worker left in them ends as well.
+func ObjectStreams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
+	l = l.withDefaults()
+	objects := func(name, what string) jetstream.StreamConfig {
+		return jetstream.StreamConfig{
+			Name: subject.ObjectStream(name), Description: what, Storage: jetstream.FileStorage, Replicas: l.Replicas,
+			Subjects: []string{subject.ObjectChunks(name), subject.ObjectMetas(name)}, Discard: jetstream.DiscardNew,
+			// Read a moment after it was stored, so never from a replica that lags.
+			AllowRollup: true, AllowDirect: false,
+		}
 	}
+	files, parked := objects(subject.Files(env), "files of callers"), objects(subject.Parked(env), "what is too large for the run that it belongs to")
+	files.MaxAge, files.MaxBytes, files.MaxMsgs = keepFiles, l.files(), maxFileMessages
+	parked.MaxAge = l.HistoryMaxAge + keepParkedBeyond
+	return []jetstream.StreamConfig{parked, files}
 }
 
 // history is filled by the server from both journals; the transform drops the run id, so that its memory stays flat.
@@ -220,7 +254,7 @@ func history(env behalf.Environment, l Layout) jetstream.StreamConfig {
 	}
 	return jetstream.StreamConfig{
 		Name: subject.History(env), Storage: jetstream.FileStorage, Replicas: l.Replicas, AllowDirect: true,
-		MaxAge: l.HistoryMaxAge, MaxBytes: l.part(31), Discard: jetstream.DiscardOld, DenyDelete: true,
+		MaxAge: l.HistoryMaxAge, MaxBytes: l.history(), Discard: jetstream.DiscardOld, DenyDelete: true,
 		Sources: []*jetstream.StreamSource{from(subject.Runs(env), "run"), from(subject.Keyed(env), "key")},
 	}
 }

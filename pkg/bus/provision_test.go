@@ -54,11 +54,14 @@ func stream(t *testing.T, conn *bus.Conn, name string) *jetstream.StreamInfo {
 	return s.CachedInfo()
 }
 
-// sizes of the streams with a limit: events, dead letters, history.
-func sizes(t *testing.T, conn *bus.Conn) [3]bus.Bytes {
+// sizes of the streams with a limit: events, dead letters, history, files.
+func sizes(t *testing.T, conn *bus.Conn) [4]bus.Bytes {
 	t.Helper()
-	var all [3]bus.Bytes
-	for i, name := range []string{subject.Events(behalf.Development), subject.DeadLetters(behalf.Development), subject.History(behalf.Development)} {
+	var all [4]bus.Bytes
+	for i, name := range []string{
+		subject.Events(behalf.Development), subject.DeadLetters(behalf.Development), subject.History(behalf.Development),
+		subject.ObjectStream(subject.Files(behalf.Development)),
+	} {
 		all[i] = bus.Bytes(stream(t, conn, name).Config.MaxBytes)
 	}
 	return all
@@ -66,9 +69,9 @@ func sizes(t *testing.T, conn *bus.Conn) [3]bus.Bytes {
 
 func sized(t *testing.T, conn *bus.Conn, want ...bus.Bytes) {
 	t.Helper()
-	want[2] -= want[2] / 32 // a 64th of all is for test events
-	if got := sizes(t, conn); got != [3]bus.Bytes(want) {
-		t.Errorf("events, dead letters and history reserve %v, not %v", got, want)
+	want[2] -= want[0] / 16 // for test events, a 64th of all
+	if got := sizes(t, conn); got != [4]bus.Bytes(want) {
+		t.Errorf("events, dead letters, history and files reserve %v, not %v", got, want)
 	}
 }
 
@@ -77,7 +80,7 @@ func TestStorageIsSplit(t *testing.T) {
 	t.Parallel()
 	conn := bustest.Connect(t, small(t, t.TempDir(), gib))
 	provisioned(t, conn, bus.Layout{Storage: gib})
-	sized(t, conn, 256*mib, 256*mib, 512*mib)
+	sized(t, conn, 256*mib, 256*mib, 384*mib, 128*mib)
 
 	events := stream(t, conn, subject.Events(behalf.Development)).Config
 	if events.Discard != jetstream.DiscardNew || !events.DiscardNewPerSubject || events.MaxMsgsPerSubject != 10_000 {
@@ -96,6 +99,23 @@ func TestStorageIsSplit(t *testing.T) {
 			t.Errorf("%s is bounded in bytes: %+v", name, journal)
 		}
 	}
+	files := stream(t, conn, subject.ObjectStream(subject.Files(behalf.Development))).Config
+	if files.MaxAge != 30*time.Minute || files.Discard != jetstream.DiscardNew || files.AllowDirect {
+		t.Errorf("files: %+v", files)
+	}
+	history := stream(t, conn, subject.History(behalf.Development)).Config
+	parked := stream(t, conn, subject.ObjectStream(subject.Parked(behalf.Development))).Config
+	if parked.MaxAge < history.MaxAge+7*24*time.Hour || parked.MaxBytes > 0 || parked.AllowDirect {
+		t.Errorf("what is parked must outlive its run's history: %+v", parked)
+	}
+}
+
+// The least that may be asked for holds the files of the largest request.
+func TestLeastStorage(t *testing.T) {
+	t.Parallel()
+	conn := bustest.Connect(t, small(t, t.TempDir(), gib))
+	provisioned(t, conn, bus.Layout{Storage: bus.MinStorage})
+	sized(t, conn, 16*mib, 16*mib, 16*mib, 16*mib)
 }
 
 // Both environments fit on a machine with 6 GB free, of which NATS takes three quarters.
@@ -121,14 +141,14 @@ func TestTooLittleStorage(t *testing.T) {
 	if !fault.Is(err, fault.Exhausted) {
 		t.Fatalf("the error is %v", err)
 	}
-	for _, part := range []string{"HIST_development", "development want 2 GiB", "max_file_store", "has reserved 512 MiB"} {
+	for _, part := range []string{"HIST_development", "development want 2 GiB", "max_file_store", "has reserved 768 MiB"} {
 		if !strings.Contains(fault.Safe(err), part) {
 			t.Errorf("%q does not say %q", fault.Safe(err), part)
 		}
 	}
 	// What the attempt has made does not stand in the way of a smaller one.
 	provisioned(t, conn, bus.Layout{Storage: 256 * mib})
-	sized(t, conn, 64*mib, 64*mib, 128*mib)
+	sized(t, conn, 64*mib, 64*mib, 96*mib, 32*mib)
 }
 
 func TestProvisionedAgain(t *testing.T) {
@@ -136,10 +156,10 @@ func TestProvisionedAgain(t *testing.T) {
 	conn := bustest.Connect(t, small(t, t.TempDir(), 4*gib))
 	provisioned(t, conn, bus.Layout{Storage: 512 * mib})
 	provisioned(t, conn, bus.Layout{DefaultStorage: 2 * gib})
-	sized(t, conn, 128*mib, 128*mib, 256*mib) // nobody has asked for more
+	sized(t, conn, 128*mib, 128*mib, 192*mib, 64*mib) // nobody has asked for more
 
 	provisioned(t, conn, bus.Layout{Storage: gib})
-	sized(t, conn, 256*mib, 256*mib, 512*mib)
+	sized(t, conn, 256*mib, 256*mib, 384*mib, 128*mib)
 
 	js, err := jetstream.New(conn.NATS())
 	if err != nil {
@@ -149,7 +169,7 @@ func TestProvisionedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	provisioned(t, conn, bus.Layout{Storage: 256 * mib})
-	sized(t, conn, 64*mib, 256*mib, 128*mib) // what has held something keeps its size
+	sized(t, conn, 64*mib, 256*mib, 96*mib, 32*mib) // what has held something keeps its size
 }
 
 // A server that finds less disk than it has reserved refuses every change. What is there must go on.
@@ -162,7 +182,7 @@ func TestDiskHasBecomeSmaller(t *testing.T) {
 
 	conn := bustest.Connect(t, small(t, dir, gib))
 	provisioned(t, conn, bus.Layout{})
-	sized(t, conn, 512*mib, 512*mib, gib)
+	sized(t, conn, 512*mib, 512*mib, 768*mib, 256*mib)
 	if err := bus.Provision(t.Context(), conn, behalf.Development, bus.Layout{Storage: 4 * gib}); !fault.Is(err, fault.Exhausted) {
 		t.Errorf("to grow beyond the disk: %v", err)
 	}
@@ -173,7 +193,7 @@ func TestAccountHasALimit(t *testing.T) {
 	t.Parallel()
 	conn := limited(t, 4*gib)
 	provisioned(t, conn, bus.Layout{})
-	sized(t, conn, 512*mib, 512*mib, gib)
+	sized(t, conn, 512*mib, 512*mib, 768*mib, 256*mib)
 
 	err := bus.Provision(t.Context(), conn, behalf.Development, bus.Layout{Storage: 8 * gib})
 	if !fault.Is(err, fault.Exhausted) || !strings.Contains(fault.Safe(err), "may reserve 4 GiB") {
@@ -193,7 +213,7 @@ func limited(t *testing.T, storage bus.Bytes) *bus.Conn {
 		ns.Shutdown()
 		ns.WaitForShutdown()
 	})
-	if !ns.ReadyForConnections(10 * time.Second) {
+	if !ns.ReadyForConnections(bustest.Patience) {
 		t.Fatal("the server does not start")
 	}
 	limits := server.JetStreamAccountLimits{MaxMemory: -1, MaxStore: int64(storage), MaxStreams: -1, MaxConsumers: -1}

@@ -17,7 +17,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/subject"
 )
 
-const patience = 20 * time.Second
+const patience = bustest.Patience
 
 // line is a publisher behind a proxy, and a worker's bus beside it that sees what is stored.
 type line struct {
@@ -68,20 +68,6 @@ func (l *line) stored(t *testing.T) map[behalf.EventID]int {
 	return stored
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	late, tick := time.NewTimer(patience), time.NewTicker(5*time.Millisecond)
-	defer late.Stop()
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-late.C:
-			t.Fatalf("it never came that %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 // TestPublishThroughABadLine has a table of what may happen to a publish and its acknowledgement, and what the
 // publisher may say then: never that nothing was stored where something was, and never stored twice.
 func TestPublishThroughABadLine(t *testing.T) {
@@ -106,7 +92,7 @@ func TestPublishThroughABadLine(t *testing.T) {
 			before: bustest.HoldAnswers, stored: 1,
 			during: func(t *testing.T, l *line, _ context.CancelFunc) {
 				t.Helper()
-				eventually(t, "it is stored", kept(t, l))
+				bustest.Eventually(t, "it is stored", kept(t, l))
 				l.proxy.Set(bustest.Pass)
 			},
 		},
@@ -122,7 +108,7 @@ func TestPublishThroughABadLine(t *testing.T) {
 			before: bustest.DropAnswers, stored: 1, duplicate: true,
 			during: func(t *testing.T, l *line, _ context.CancelFunc) {
 				t.Helper()
-				eventually(t, "it is stored", kept(t, l))
+				bustest.Eventually(t, "it is stored", kept(t, l))
 				l.proxy.Cut(bustest.Pass)
 			},
 		},
@@ -138,7 +124,7 @@ func TestPublishThroughABadLine(t *testing.T) {
 			before: bustest.DropAnswers, stored: 1, code: "acceptance_unknown",
 			during: func(t *testing.T, l *line, end context.CancelFunc) {
 				t.Helper()
-				eventually(t, "it is stored", kept(t, l))
+				bustest.Eventually(t, "it is stored", kept(t, l))
 				end()
 			},
 		},
@@ -154,7 +140,7 @@ func TestPublishThroughABadLine(t *testing.T) {
 			before: bustest.DropAnswers, stored: 1, code: "acceptance_unknown",
 			during: func(t *testing.T, l *line, end context.CancelFunc) {
 				t.Helper()
-				eventually(t, "it is stored", kept(t, l))
+				bustest.Eventually(t, "it is stored", kept(t, l))
 				l.proxy.Cut(bustest.Refuse)
 				wait(t, 300*time.Millisecond)
 				end()
@@ -237,14 +223,14 @@ func TestPublishWithoutAServer(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	l.proxy.Cut(bustest.Refuse)
-	eventually(t, "the connection is lost", func() bool { return !l.publisher.Connected() })
+	bustest.Eventually(t, "the connection is lost", func() bool { return !l.publisher.Connected() })
 	e := bustest.Event()
 	_, err := l.publisher.Publish(t.Context(), e, "")
 	if !fault.Is(err, fault.Unavailable) || fault.CodeOf(err) != "unavailable" {
 		t.Fatalf("the error is %v", err)
 	}
 	l.proxy.Set(bustest.Pass)
-	eventually(t, "the connection is found again", l.publisher.Connected)
+	bustest.Eventually(t, "the connection is found again", l.publisher.Connected)
 	if _, err := l.publisher.Publish(t.Context(), bustest.Event(), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +277,7 @@ func TestPublishWhileTheLineBreaks(t *testing.T) {
 		l.proxy.Set([]bustest.Mode{bustest.Pass, bustest.HoldAnswers, bustest.DropAnswers, bustest.DropRequests}[n%4])
 		wait(t, 20*time.Millisecond)
 		l.proxy.Cut(bustest.Pass)
-		eventually(t, "the connection is found again", l.publisher.Connected)
+		bustest.Eventually(t, "the connection is found again", l.publisher.Connected)
 	}
 	close(enough)
 	publishers.Wait()

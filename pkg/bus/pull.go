@@ -44,6 +44,8 @@ func (p *puller) open() error {
 	sub, err := p.source.bus.conn.nc.Subscribe(inbox, p.receive)
 	if err == nil {
 		p.sub, p.inbox, p.asked = sub, inbox, 0
+		p.source.open.Add(1)
+		sub.SetClosedHandler(func(string) { p.source.shutInbox() })
 	}
 	return err
 }

@@ -22,11 +22,12 @@ type Source struct {
 	turn    int
 	held    map[*Delivery]struct{}
 	closed  bool
-	empty   chan struct{} // closed when closed and nothing is held
+	empty   chan struct{} // closed when closed, and nothing is held or can still arrive
 
 	beaten atomic.Int64 // when Run last had its turn, in monotonic nanoseconds
 
 	ready chan struct{} // one token a queued delivery, so that Next can wait
+	open  atomic.Int64  // inboxes at which something may still arrive
 }
 
 // Source makes the source of a worker with so many slots.
@@ -40,7 +41,8 @@ func (b *Bus) Source(slots int) *Source {
 	return s
 }
 
-// Add takes from one more project. A project that is there already is left alone. Errors: Unavailable; NotFound, when
+// Add takes from one more project. A project that is there already is left alone. Where its consumers have another
+// AckWait than this bus was told, the log warns. Errors: Unavailable; NotFound, when
 // the project's consumers have not been made.
 func (s *Source) Add(ctx context.Context, project behalf.ProjectID) error {
 	durable, err := subject.SharedConsumer(project)
@@ -54,14 +56,27 @@ func (s *Source) Add(ctx context.Context, project behalf.ProjectID) error {
 		if s.has(stream.name, durable) {
 			continue
 		}
-		if _, err := s.bus.js.Consumer(ctx, stream.name, durable); err != nil {
+		consumer, err := s.bus.js.Consumer(ctx, stream.name, durable)
+		if err != nil {
 			return fault.Wrap(notFoundOr(err, fault.Unavailable), "bus.Add", err)
 		}
+		s.bus.compareAckWait(stream.name, project, consumer.CachedInfo().Config.AckWait)
 		if err := s.pull(stream.name, durable, stream.timers); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// compareAckWait warns where the server gives up on us at another time than we believe: sooner, and an event that is
+// still run here is given to another worker as well; later, and one whose worker is lost waits needlessly.
+func (b *Bus) compareAckWait(stream string, project behalf.ProjectID, there time.Duration) {
+	if there == b.cfg.AckWait {
+		return
+	}
+	b.log.Warn().Str("stream", stream).Str("project", string(project)).Dur("consumer_ack_wait", there).Dur("ack_wait", b.cfg.AckWait).
+		Msg("the consumer has another AckWait than this worker: start the worker with --ack-wait " + there.String() +
+			", or run `behalf provision --ack-wait " + b.cfg.AckWait.String() + "`")
 }
 
 // moved tells those who hold deliveries that the connection has changed.
@@ -232,9 +247,10 @@ func (s *Source) release(d *Delivery) {
 	d.puller.fill(time.Now())
 }
 
-// left closes empty once nothing is held. The caller holds the lock.
+// left closes empty once nothing is held and nothing can arrive any more: what the server sent before it knew that we
+// leave has to be given back, or nobody has it until AckWait is over. The caller holds the lock.
 func (s *Source) left() {
-	if len(s.held) > 0 {
+	if !s.closed || len(s.held) > 0 || s.open.Load() > 0 {
 		return
 	}
 	select {
@@ -280,6 +296,14 @@ func (s *Source) close() {
 	for _, d := range s.shut() {
 		d.giveBack()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left()
+}
+
+// shutInbox hears that the last of an inbox was handed over.
+func (s *Source) shutInbox() {
+	s.open.Add(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.left()

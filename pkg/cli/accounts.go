@@ -106,7 +106,7 @@ func printAccounts(cmd *cobra.Command, w world, r *remote, query url.Values, asJ
 			return err
 		}
 		state := "healthy"
-		if a.NeedsReauth {
+		if !a.Usable() {
 			state = "must be connected again"
 		}
 		owner := string(a.User)

@@ -39,14 +39,23 @@ type stepAuth struct {
 
 func (s stepAuth) Auth(ctx context.Context, account behalf.Account) (worker.Auth, error) {
 	known, ok := s.apps.App(account.App)
-	if !ok {
-		return worker.Auth{}, fault.Newf(fault.NotFound, "cli.auth", "no app is called %s", account.App)
+	if !ok { // the API knows it: this worker was started without the team's apps, and the run waits for one that was not
+		return worker.Auth{}, fault.Newf(fault.Unavailable, "cli.auth", "this worker has no app %s: start it with the --apps of the API", account.App)
 	}
 	found, _, err := s.credentials.Get(ctx, credential.PathOf(s.env, account))
 	if err != nil {
 		return worker.Auth{}, err
 	}
-	return worker.Auth{Fields: known.StepAuth(found.Fields), Secrets: found.Secrets()}, nil
+	return worker.Auth{Fields: known.StepAuth(found.Fields), Secrets: secretsOf(known, found)}, nil
+}
+
+// secretsOf lists what of a credential no log may hold: what its app does not call public, and what no step ever sees.
+func secretsOf(known app.App, found credential.Credential) []secret.String {
+	secrets := known.Secrets(found.Fields)
+	if !found.RefreshToken.IsZero() {
+		secrets = append(secrets, found.RefreshToken)
+	}
+	return secrets
 }
 
 // accountSecrets is the credential store as the API asks for it: it writes and deletes, and never reads.

@@ -6,24 +6,32 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/behalf-dev/behalf/configs"
 	"github.com/behalf-dev/behalf/pkg/api"
-	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/web"
 )
 
+// apiFlags are those of `behalf api`.
+type apiFlags struct {
+	credentials credentialFlags
+	certificate tlsFlags
+	appsDir     string
+}
+
 func newAPI(w world) *cobra.Command {
-	var credentials credentialFlags
+	var f apiFlags
 	cmd := &cobra.Command{
 		Use: "api", Short: "Serve the REST API: tokens, deploys, runs, users, accounts", Args: cobra.NoArgs,
 		Long: "API serves at BEHALF_ADDR (127.0.0.1:8090). It alone signs tokens, and it runs no code of users.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return over(serveAPI(cmd.Context(), w, credentials)) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return over(serveAPI(cmd.Context(), w, f)) },
 	}
-	credentials.add(cmd, w)
+	addApps(cmd, w, &f.appsDir)
+	f.credentials.add(cmd, w)
+	f.certificate.add(cmd, w)
 	return cmd
 }
 
-func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
+func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 	environments, err := environmentsOf(w)
 	if err != nil {
 		return err
@@ -32,17 +40,21 @@ func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
 	if err != nil {
 		return err
 	}
-	apps, err := app.Load(configs.Apps())
+	apps, err := loadApps(flags.appsDir)
 	if err != nil {
 		return err
 	}
 	reg, log := newRegistry(), w.logger()
+	secure, err := flags.certificate.open(log)
+	if err != nil {
+		return err
+	}
 	all, err := openAll(ctx, s, "api", bus.Config{Registerer: reg}, log)
 	if err != nil {
 		return err
 	}
 	defer all.close()
-	credentials, err := flags.open(ctx, s.dataDir, all)
+	credentials, err := flags.credentials.open(ctx, s.dataDir, all)
 	if err != nil {
 		return err
 	}
@@ -50,11 +62,12 @@ func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
 	below, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	if err := all.keep(below, group); err != nil {
+	if err := all.keep(ctx, below, group); err != nil {
 		return err
 	}
 	server, err := apiOf(ctx, api.Config{
 		Links: api.Links{IngressURL: s.ingressURL, WorkflowDomain: s.workflowDomain}, Proxies: s.proxies,
+		Server: web.ServerConfig{TLS: secure},
 	}, roleDeps{all, credentials, apps, reg}, log)
 	if err != nil {
 		return err
@@ -65,7 +78,7 @@ func serveAPI(ctx context.Context, w world, flags credentialFlags) error {
 	}
 	log.Info().Str("addr", ln.Addr().String()).Msg("api serves")
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.ready, log) })
+		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
 	}
 	group.Go(func() error {
 		defer stop()

@@ -27,6 +27,7 @@ var version = "dev"
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop)                      // a second signal ends us at once, as if nobody listened
 	if err := sandbox.SealDescriptors(); err != nil { // what we inherited must not reach a step
 		complain(os.Stderr, err)
 		return exitCode(err)
@@ -37,13 +38,17 @@ func Main() int {
 // world is what a command may touch of the process, so that tests bring their own.
 type world struct {
 	lookupEnv      func(string) (string, bool)
+	config         configFile
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-// env reads a variable, or gives the default.
+// env reads a variable, else what the config file says in its place, or gives the default.
 func (w world) env(name, otherwise string) string {
 	if value, ok := w.lookupEnv(name); ok && value != "" {
+		return value
+	}
+	if value := w.config.values[name]; value != "" {
 		return value
 	}
 	return otherwise
@@ -65,13 +70,18 @@ func (w world) logger() zerolog.Logger {
 }
 
 func run(ctx context.Context, args []string, w world) int {
+	config, err := readConfig(w, args) //nolint:contextcheck // it reads the command line, and runs nothing
+	if err != nil {
+		complain(w.stderr, err)
+		return exitCode(err)
+	}
+	w.config = config
 	root := newRoot(w) //nolint:contextcheck // cobra hands the context to the command that is run
 	root.SetArgs(args)
 	root.SetIn(w.stdin)
 	root.SetOut(w.stdout)
 	root.SetErr(w.stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
+	if err = root.ExecuteContext(ctx); err == nil {
 		return 0
 	}
 	complain(w.stderr, err)
@@ -90,9 +100,10 @@ func newRoot(w world) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hinted{fault.New(fault.Invalid, "", err.Error()), "see `" + cmd.CommandPath() + " --help`"}
 	})
+	root.PersistentFlags().String("config", w.env("BEHALF_CONFIG", ""), "file of settings; `behalf config` says more")
 	root.AddCommand(
 		newDev(w), newIngress(w), newWorker(w), newAPI(w), newProvision(w),
-		newDeploy(w), newPromote(w), newRollback(w), newInvoke(w), newEndpoints(w), newActions(w), newApps(w), newAccounts(w), newUsers(w), newRuns(w), newEvents(w), newDeadletters(w), newToken(w), newVersion(w),
+		newInit(w), newDeploy(w), newPromote(w), newRollback(w), newInvoke(w), newEndpoints(w), newActions(w), newApps(w), newAccounts(w), newUsers(w), newRuns(w), newEvents(w), newDeadletters(w), newToken(w), newConfig(w), newVersion(w),
 	)
 	return root
 }

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 )
 
 func TestMain(m *testing.M) {
@@ -42,7 +43,7 @@ func (l *lines) Write(b []byte) (int, error) {
 
 // startDev runs `behalf dev` in this process on free ports, waits until it has said all that it has to say, and
 // returns what it wrote to dev.json. It is stopped, and must end well, before the test does.
-func startDev(t *testing.T, dir string) devFile {
+func startDev(t *testing.T, dir string, args ...string) devFile {
 	t.Helper()
 	reader, writer := io.Pipe()
 	out := &lines{feed: writer}
@@ -58,7 +59,7 @@ func startDev(t *testing.T, dir string) devFile {
 		stdin:     strings.NewReader(""), stdout: out, stderr: out,
 	}
 	go func() {
-		ended <- run(ctx, []string{"dev"}, w)
+		ended <- run(ctx, append([]string{"dev"}, args...), w)
 		_ = writer.Close()
 	}()
 	serving := make(chan bool, 1)
@@ -91,18 +92,7 @@ func startDev(t *testing.T, dir string) devFile {
 func TestDevRunsAWorkflowOnBehalfOfEachUser(t *testing.T) {
 	dir := t.TempDir()
 	file := startDev(t, dir)
-	w := world{
-		lookupEnv: func(name string) (string, bool) { return dir, name == "BEHALF_DATA_DIR" },
-		stdin:     strings.NewReader(""), stderr: io.Discard,
-	}
-	said := func(args ...string) string {
-		var out bytes.Buffer
-		w.stdout = &out
-		if code := run(t.Context(), args, w); code != 0 {
-			t.Fatalf("behalf %v ended with %d", args, code)
-		}
-		return strings.TrimSpace(out.String())
-	}
+	said := terminal{t, dir}.said
 	url, token := said("endpoints", "url", "notify"), said("token")
 	for _, user := range practiceUsers {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"text":"Hello from `+string(user)+`"}`))
@@ -125,7 +115,7 @@ func TestDevRunsAWorkflowOnBehalfOfEachUser(t *testing.T) {
 	if _, page := exchange(t, request); !strings.Contains(page, "Hello from abc-123") || !strings.Contains(page, "Hello from xyz-9") {
 		t.Errorf("the practice page is\n%s", page)
 	}
-	eventually(t, func() bool { return strings.Count(said("runs", "list", "--json"), `"state":"ok"`) == 2 })
+	bustest.Eventually(t, "the history has both runs", func() bool { return strings.Count(said("runs", "list", "--json"), `"state":"ok"`) == 2 })
 }
 
 // A second start with the same data folder keeps everything.
@@ -157,19 +147,6 @@ func exchange(t *testing.T, request *http.Request) (int, string) {
 		t.Fatal(err)
 	}
 	return answer.StatusCode, string(body)
-}
-
-// eventually waits for what the server does by itself, such as filling the history.
-func eventually(t *testing.T, holds func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatal("it did not come")
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
 
 func TestDevFileIsReadAsItWasWritten(t *testing.T) {

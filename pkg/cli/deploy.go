@@ -5,11 +5,14 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/behalf-dev/behalf/pkg/api"
+	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/deploy"
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
@@ -54,7 +57,7 @@ func deployAll(ctx context.Context, w world, r *remote, dir string, asJSON bool)
 	}
 	for _, b := range bundles {
 		var out deployedView
-		if err := r.call(ctx, http.MethodPost, "/v1/deploy", b, &out); err != nil {
+		if err := withAccountHint(r.call(ctx, http.MethodPost, "/v1/deploy", b, &out), r.env); err != nil {
 			return err
 		}
 		if err := out.print(w, b.Folder, asJSON); err != nil {
@@ -62,6 +65,14 @@ func deployAll(ctx context.Context, w world, r *remote, dir string, asJSON bool)
 		}
 	}
 	return nil
+}
+
+// withAccountHint says what to do about an own account that is not there.
+func withAccountHint(err error, env behalf.Environment) error {
+	if fault.CodeOf(err) != string(behalf.CodeAccountRequired) {
+		return err
+	}
+	return hinted{err, "behalf accounts create --app APP --name NAME --env " + string(env) + " --credential -"}
 }
 
 // deployedView is a workflow as the API answers when it is deployed, promoted or rolled back.
@@ -113,6 +124,9 @@ func bundlesIn(root fs.FS, name string) ([]api.Bundle, error) {
 			b.Folder = name
 		}
 		for file, text := range files {
+			if !utf8.Valid(text) { // JSON would change it on its way
+				return nil, hinted{fault.Newf(fault.Invalid, "cli.deploy", "%s is not UTF-8", path.Join(b.Folder, file)), "save it as UTF-8"}
+			}
 			b.Files[file] = string(text)
 		}
 		bundles = append(bundles, b)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"io/fs"
@@ -9,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,11 +37,12 @@ import (
 // devFlags are those of `behalf dev`.
 type devFlags struct {
 	addr, metricsAddr, natsAddr, practiceAddr string
-	dataDir, storage                          string
-	runsMaxMsgs                               int64
+	dataDir, storage, appsDir, tlsAddr        string
+	runsMaxMsgs, maxQueued                    int64
 	slots                                     int
 	syncAlways                                bool
 	appURLs                                   []string
+	rates                                     rateFlags
 }
 
 func newDev(w world) *cobra.Command {
@@ -60,12 +61,19 @@ func newDev(w world) *cobra.Command {
 	flags.StringVar(&f.metricsAddr, "metrics-addr", w.env("BEHALF_METRICS_ADDR", "127.0.0.1:9091"), "where /metrics answers")
 	flags.StringVar(&f.natsAddr, "nats-addr", w.env("BEHALF_NATS_ADDR", "127.0.0.1:4222"), "where NATS listens, behind credentials; none for no port")
 	flags.StringVar(&f.practiceAddr, "practice-addr", w.env("BEHALF_PRACTICE_ADDR", "127.0.0.1:8081"), "where the practice app answers")
+	flags.StringVar(&f.tlsAddr, "tls-addr", w.env("BEHALF_TLS_ADDR", ""), "where all of it answers by https too, such as 127.0.0.1:8443, with an authority of its own: ca.pem in the data folder")
 	flags.StringVar(&f.dataDir, "data-dir", w.env("BEHALF_DATA_DIR", defaultDataDir), "where everything is kept")
 	flags.StringVar(&f.storage, "storage", w.env("BEHALF_STORAGE", ""), "disk that both environments reserve together, such as 8GiB; without it 4GiB at first, or less on a small disk")
 	flags.Int64Var(&f.runsMaxMsgs, "runs-max-msgs", 100_000, "records of live runs that are kept")
+	flags.Int64Var(&f.maxQueued, "max-queued", 10_000, maxQueuedHelp)
 	flags.IntVar(&f.slots, "slots", 32, "runs executed at once in each environment")
 	flags.BoolVar(&f.syncAlways, "sync-always", false, "flush every accepted event to disk before it counts")
+	addApps(cmd, w, &f.appsDir)
 	flags.StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere, for practice and tests")
+	f.rates.add(flags, w)
+	envFlag(cmd, w, "runs-max-msgs", "BEHALF_RUNS_MAX_MSGS")
+	envFlag(cmd, w, "max-queued", "BEHALF_MAX_QUEUED")
+	envFlag(cmd, w, "slots", "BEHALF_SLOTS")
 	return cmd
 }
 
@@ -92,6 +100,8 @@ type dev struct {
 	storage  bus.Bytes // that was asked for each environment
 	file     devFile
 	ln, side net.Listener // of everything, and of the practice app
+	secure   net.Listener // of everything by https; nil without
+	tls      *tls.Config  // of secure
 	lock     io.Closer    // of the data folder
 }
 
@@ -111,6 +121,9 @@ func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
 	if d.storage, err = storageOf(f.storage, behalf.Environments()); err != nil {
 		return d, err
 	}
+	if err := checkQueued(f.maxQueued); err != nil {
+		return d, err
+	}
 	if err := os.MkdirAll(f.dataDir, 0o700); err != nil {
 		return d, fault.Newf(fault.Invalid, "cli.dev", "cannot make the data folder %s", f.dataDir).Because(err)
 	}
@@ -122,6 +135,9 @@ func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
 	}
 	if d.side, err = listen(ctx, f.practiceAddr); err != nil {
 		return d, otherPort(err, "--practice-addr or BEHALF_PRACTICE_ADDR names another port")
+	}
+	if err := d.openTLS(ctx); err != nil {
+		return d, err
 	}
 	if err := d.openNATS(ctx); err != nil {
 		return d, err
@@ -189,27 +205,21 @@ func (d *dev) openEnvironment(ctx context.Context, env behalf.Environment) error
 func (d *dev) layout() bus.Layout {
 	quarter := bus.Bytes(d.server.MaxStorage() / 4)
 	return bus.Layout{
-		RunsMaxMsgs: d.flags.runsMaxMsgs, AckWait: devAckWait,
+		RunsMaxMsgs: d.flags.runsMaxMsgs, MaxQueued: d.flags.maxQueued, AckWait: devAckWait,
 		Storage: d.storage, DefaultStorage: max(bus.MinStorage, min(bus.ModestStorage, quarter)),
 	}
 }
 
 // openApps loads the catalogue, and gives the practice app its address.
 func (d *dev) openApps() (err error) {
-	if d.apps, err = app.Load(configs.Apps()); err != nil {
+	if d.apps, err = loadApps(d.flags.appsDir); err != nil {
 		return err
 	}
 	if d.apps, err = d.apps.WithURL("practice", "http://"+d.side.Addr().String()); err != nil {
 		return err
 	}
-	for _, pair := range d.flags.appURLs {
-		slug, address, ok := strings.Cut(pair, "=")
-		if !ok {
-			return fault.Newf(fault.Invalid, "cli.dev", "--app-url must be SLUG=URL, not %q", pair)
-		}
-		if d.apps, err = d.apps.WithURL(behalf.AppSlug(slug), address); err != nil {
-			return err
-		}
+	if d.apps, err = elsewhere(d.apps, d.flags.appURLs); err != nil {
+		return err
 	}
 	d.practice, err = practice.New(practice.Config{
 		StatePath: filepath.Join(d.flags.dataDir, "practice.json"),
@@ -257,7 +267,7 @@ func (d *dev) close() {
 	if d.server != nil {
 		d.server.Close()
 	}
-	for _, ln := range []net.Listener{d.ln, d.side} {
+	for _, ln := range []net.Listener{d.ln, d.side, d.secure} {
 		if ln != nil {
 			_ = ln.Close()
 		}
@@ -273,23 +283,24 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	below, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	if err := d.all.keep(below, group); err != nil {
+	if err := d.all.keep(ctx, below, group); err != nil {
 		return err
 	}
-	front, server, err := d.front(ctx)
+	front, err := d.front(ctx)
 	if err != nil {
 		return err
 	}
 	pool := sandbox.New(ctx, sandbox.Config{Node: d.world.env("BEHALF_NODE", ""), Max: 2 * d.flags.slots, MaxPerKey: d.perKey()}, d.log)
+	group.Go(func() error { return d.watchNATS(ctx) })
 	group.Go(func() error { return pool.Run(below) })
 	group.Go(func() error { return web.Serve(below, d.side, d.practice, web.ServerConfig{Log: d.log}) })
-	group.Go(func() error { return metricsServer(below, d.flags.metricsAddr, d.reg, d.all.ready, d.log) })
+	group.Go(func() error { return metricsServer(below, d.flags.metricsAddr, d.reg, d.all.readiness(ctx), d.log) })
 
 	var working errgroup.Group
 	answered, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
 	cached := credential.NewCached(d.secrets, credential.CacheConfig{})
-	runner, err := runnerOf(guests{pool: pool}, d.apps, d.reach())
+	runner, err := runnerOf(guests{pool: pool}, d.apps, reach(d.flags.appURLs, d.side.Addr().String()))
 	if err != nil {
 		return err
 	}
@@ -304,12 +315,18 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	})
 	group.Go(func() error {
 		defer over()
-		stopDraining := context.AfterFunc(ctx, server.Drain)
-		defer stopDraining()
-		return web.Serve(ctx, d.ln, front, web.ServerConfig{Log: d.log, Grace: drainGrace, Linger: 200 * time.Millisecond})
+		return d.answer(ctx, front)
 	})
 	group.Go(func() error { return d.greet(ctx, args) })
 	return group.Wait()
+}
+
+// watchNATS ends dev where nothing can be accepted, nor finished, until it is started again.
+func (d *dev) watchNATS(ctx context.Context) error {
+	if err := d.server.Watch(ctx); err != nil {
+		return hinted{err, "free some disk and start again: what was accepted is kept"}
+	}
+	return nil
 }
 
 // drainGrace is longer than the longest that a caller waits for a result.
@@ -318,15 +335,34 @@ const drainGrace = 40 * time.Second
 // perKey is how many guests one workflow may have: enough for both cores, few enough for a laptop's memory.
 func (d *dev) perKey() int { return min(d.flags.slots, 4) }
 
-// front puts the ingress and the API behind one address.
-func (d *dev) front(ctx context.Context) (http.Handler, *ingress.Server, error) {
-	in := ingressOf(ingress.Config{
-		WorkflowDomain: d.file.WorkflowDomain, APIURL: d.file.APIURL, DefaultEnvironment: behalf.Development,
-	}, d.all, d.reg, d.log)
+// answer serves everything by http, and by https where dev was told to, until ctx ends and every caller has an answer.
+func (d *dev) answer(ctx context.Context, front http.Handler) error {
+	both, ctx := errgroup.WithContext(ctx)
+	cfg := web.ServerConfig{Log: d.log, Grace: drainGrace, Linger: 200 * time.Millisecond}
+	both.Go(func() error { return web.Serve(ctx, d.ln, front, cfg) })
+	if d.secure != nil {
+		secure := cfg
+		secure.TLS = d.tls
+		both.Go(func() error { return web.Serve(ctx, d.secure, front, secure) })
+	}
+	return both.Wait()
+}
+
+// front puts the ingress and the API behind one address. Both drain when ctx ends.
+func (d *dev) front(ctx context.Context) (http.Handler, error) {
+	cfg := ingress.Config{
+		WorkflowDomain: d.file.WorkflowDomain, APIURL: d.file.APIURL, URL: d.file.IngressURL, DefaultEnvironment: behalf.Development,
+	}
+	if err := d.flags.rates.set(&cfg); err != nil {
+		return nil, err
+	}
+	in := ingressOf(cfg, d.all, d.reg, d.log)
 	rest, err := apiOf(ctx, d.apiConfig(), roleDeps{d.all, d.secrets, d.apps, d.reg}, d.log)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	context.AfterFunc(ctx, in.Drain)
+	context.AfterFunc(ctx, rest.Drain)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case in.Serves(r), r.URL.Path == "/healthz", r.URL.Path == "/readyz":
@@ -336,7 +372,7 @@ func (d *dev) front(ctx context.Context) (http.Handler, *ingress.Server, error) 
 		default:
 			rest.ServeHTTP(w, r)
 		}
-	}), in, nil
+	}), nil
 }
 
 func (d *dev) apiConfig() api.Config {

@@ -23,7 +23,7 @@ func newEndpoints(w world) *cobra.Command {
 		Use: "endpoints", Short: "The URLs at which workflows answer", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newEndpointsList(w), newEndpointsURL(w))
+	cmd.AddCommand(newEndpointsList(w), newEndpointsURL(w), newRotateToken(w))
 	return cmd
 }
 
@@ -85,7 +85,7 @@ func (r *remote) workflow(ctx context.Context, called string) (endpointView, err
 	err := r.all(ctx, "/v1/workflows", url.Values{}, 0, func(raw json.RawMessage) error {
 		v, err := decoded[endpointView](raw)
 		switch called {
-		case string(v.WorkflowID):
+		case string(v.WorkflowID), string(v.EndpointID):
 			byID = append(byID, v)
 		case v.Folder:
 			byFolder = append(byFolder, v)

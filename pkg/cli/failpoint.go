@@ -42,3 +42,13 @@ func hold(file string) {
 		}
 	}
 }
+
+// practiceURLs are those of BEHALF_FAILPOINT_APP_URLS, SLUG=URL with commas between: where a worker's apps are in tests,
+// which no worker that is shipped can be told.
+func practiceURLs() []string {
+	list := os.Getenv("BEHALF_FAILPOINT_APP_URLS")
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}

@@ -10,3 +10,6 @@ import (
 
 // failpoints are not part of a shipped binary.
 func failpoints() func(context.Context, worker.Point) { return nil }
+
+// practiceURLs are none: outside of dev, apps are where they are.
+func practiceURLs() []string { return nil }

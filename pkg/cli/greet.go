@@ -12,6 +12,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/secret"
+	"github.com/behalf-dev/behalf/pkg/web/localca"
 )
 
 // practiceUsers have an account of the practice app from the first start, so that the first two requests can be made
@@ -72,7 +73,7 @@ func (d *dev) reload(ctx context.Context, deployer *api.Deployer, bundles []api.
 	for _, b := range bundles {
 		out, err := deployer.Deploy(ctx, behalf.Development, d.file.ProjectID, b)
 		if err != nil {
-			complain(d.world.stderr, err) // the others are deployed all the same; the file can be mended while we run
+			complain(d.world.stderr, withAccountHint(err, behalf.Development)) // the others are deployed all the same; the file can be mended while we run
 			continue
 		}
 		d.announce(ctx, b, out)
@@ -107,6 +108,9 @@ func (d *dev) announce(ctx context.Context, b api.Bundle, out api.Deployed) {
 
 func (d *dev) farewell() {
 	d.world.printf("\npractice page   http://%s/practice\nmetrics         http://%s/metrics\n", d.ln.Addr(), d.flags.metricsAddr)
+	if d.secure != nil {
+		d.world.printf("https           https://%s (its authority is %s)\n", d.secure.Addr(), localca.Path(d.flags.dataDir))
+	}
 	if url := d.server.URL(); url != "" {
 		d.world.printf("NATS            %s (credentials in %s)\n", url, d.file.NATSCreds[behalf.Development])
 	}

@@ -12,15 +12,22 @@ import (
 )
 
 func newIngress(w world) *cobra.Command {
-	return &cobra.Command{
+	var rates rateFlags
+	var certificate tlsFlags
+	cmd := &cobra.Command{
 		Use: "ingress", Short: "Take requests, publish events, answer with results", Args: cobra.NoArgs,
 		Long: "Ingress serves the endpoints of workflows at BEHALF_ADDR (127.0.0.1:8080). It needs NATS and nothing else:\n" +
 			"it runs no code and reads no credential.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return over(serveIngress(cmd.Context(), w)) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return over(serveIngress(cmd.Context(), w, rates, certificate))
+		},
 	}
+	rates.add(cmd.Flags(), w)
+	certificate.add(cmd, w)
+	return cmd
 }
 
-func serveIngress(ctx context.Context, w world) error {
+func serveIngress(ctx context.Context, w world, rates rateFlags, certificate tlsFlags) error {
 	environments, err := environmentsOf(w)
 	if err != nil {
 		return err
@@ -29,13 +36,21 @@ func serveIngress(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
+	cfg := ingress.Config{WorkflowDomain: s.workflowDomain, APIURL: s.apiURL, URL: s.ingressURL, Proxies: s.proxies}
+	if err := rates.set(&cfg); err != nil {
+		return err
+	}
 	reg, log := newRegistry(), w.logger()
+	secure, err := certificate.open(log)
+	if err != nil {
+		return err
+	}
 	all, err := openAll(ctx, s, "ingress", bus.Config{Registerer: reg}, log)
 	if err != nil {
 		return err
 	}
 	defer all.close()
-	server := ingressOf(ingress.Config{WorkflowDomain: s.workflowDomain, APIURL: s.apiURL, Proxies: s.proxies}, all, reg, log)
+	server := ingressOf(cfg, all, reg, log)
 	ln, err := listen(ctx, s.addr)
 	if err != nil {
 		return err
@@ -46,15 +61,15 @@ func serveIngress(ctx context.Context, w world) error {
 	below, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	if err := all.keep(below, group); err != nil {
+	if err := all.keep(ctx, below, group); err != nil {
 		return err
 	}
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.ready, log) })
+		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
 	}
 	group.Go(func() error {
 		defer stop()
-		return server.Run(ctx, ln, web.ServerConfig{Log: log})
+		return server.Run(ctx, ln, web.ServerConfig{Log: log, TLS: secure})
 	})
 	return group.Wait()
 }

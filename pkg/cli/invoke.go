@@ -20,42 +20,48 @@ import (
 
 func newInvoke(w world) *cobra.Command {
 	var flags remoteFlags
-	var user, data, event string
+	var user, data, token, event string
 	cmd := &cobra.Command{
 		Use: "invoke WORKFLOW", Short: "Invoke a workflow and print its answer", Args: cobra.ExactArgs(1),
 		Long: "Invoke calls a workflow, by its folder's name, its id or its name, as a backend would: with a token of the client, for\n" +
 			"the user of --user. It prints the body of the answer. A run that fails ends it with 1, with the message on stderr.\n" +
-			"With --event it sends the request of an event again: method, path, query, headers and body, for the event's user.",
+			"With --event it sends the request of an event again: method, path, query, headers and body, for the event's user.\n\n" +
+			"A workflow's URL or its endpoint's id (en…) may stand in place of its name: then the client needs the scope invoke and\n" +
+			"no other. For a trigger with auth: token, --token - reads the token from standard input, and no client is needed.",
 		Example: "  behalf invoke notify --user abc-123 --env development -d '{\"text\":\"Hello\"}'\n" +
 			"  behalf invoke notify --user abc-123 -d @body.json --json\n" +
-			"  behalf invoke notify --event signup.json",
+			"  behalf invoke notify --event signup.json\n" +
+			"  printf %s \"$TOKEN\" | behalf invoke https://workflows.example.com/e/en… --token - -d '{}'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := flags.open(w)
-			if err != nil {
+			if data == "-" && token == "-" {
+				return hinted{fault.New(fault.Invalid, "cli.invoke", "body and token cannot both come from standard input"), "-d @FILE reads the body from a file"}
+			}
+			if _, err := flags.environment(); err != nil {
 				return err
 			}
 			body, err := dataOf(w, data, cmd.Flags().Changed("data"))
 			if err != nil {
 				return err
 			}
-			found, err := r.workflow(cmd.Context(), args[0])
+			at, err := targetOf(cmd.Context(), w, flags, args[0], token)
 			if err != nil {
 				return err
 			}
 			request := plainShot(user, body)
 			if event != "" {
-				if request, err = r.shotOf(cmd.Context(), event, user); err != nil {
+				if request, err = at.remote.shotOf(cmd.Context(), event, user); err != nil {
 					return err
 				}
 			}
-			answer, err := r.invoke(cmd.Context(), found, request)
+			answer, err := at.invoke(cmd.Context(), w, request)
 			if err != nil {
 				return err
 			}
-			return printInvoked(w, answer, found.Environment, flags.json)
+			return printInvoked(w, answer, at.env, flags.json)
 		},
 	}
 	flags.add(cmd, w)
+	cmd.Flags().StringVar(&token, "token", "", "- reads the token of a trigger with auth: token from standard input")
 	cmd.Flags().StringVar(&user, "user", "", "the external user's id in your system, for whom the run is")
 	cmd.Flags().StringVarP(&data, "data", "d", "", "the body: JSON, @FILE, or - for standard input (default: none)")
 	cmd.Flags().StringVar(&event, "event", "", "the event to send again: a file that `behalf events save` wrote, or its id")
@@ -99,30 +105,29 @@ type invoked struct {
 }
 
 // invoke calls a workflow where it answers. Errors: Invalid, Unavailable; a run that fails is none of them.
-func (r *remote) invoke(ctx context.Context, at endpointView, s shot) (invoked, error) {
-	if err := r.authenticate(ctx); err != nil {
+func (t target) invoke(ctx context.Context, w world, s shot) (invoked, error) {
+	bearer, err := t.bearer(ctx, w)
+	if err != nil {
 		return invoked{}, err
 	}
-	target := at.PathURL + strings.TrimSuffix(s.path, "/")
-	if s.query != "" {
-		target += "?" + s.query
-	}
-	request, err := http.NewRequestWithContext(ctx, s.method, target, bytes.NewReader(s.body))
+	request, err := http.NewRequestWithContext(ctx, s.method, s.at(t.url), bytes.NewReader(s.body))
 	if err != nil {
-		return invoked{}, fault.Newf(fault.Internal, "cli.invoke", "%q is no address of a workflow", at.PathURL).Because(err)
+		return invoked{}, fault.Newf(fault.Internal, "cli.invoke", "%q is no address of a workflow", t.url).Because(err)
 	}
 	request.Header = s.header
-	request.Header.Set("Authorization", "Bearer "+r.token.Reveal())
-	request.Header.Set("X-Pd-Environment", string(at.Environment))
+	request.Header.Set("Authorization", "Bearer "+bearer.Reveal())
+	if t.env != "" {
+		request.Header.Set("X-Pd-Environment", string(t.env))
+	}
 	if s.user != "" {
 		request.Header.Set("X-Behalf-External-User-Id", url.PathEscape(s.user))
 	}
-	client := *r.http
+	client := *t.remote.http
 	// A redirect is the workflow's answer, not a way to it.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	answer, err := client.Do(request)
 	if err != nil {
-		return invoked{}, fault.Newf(fault.Unavailable, "cli.invoke", "no answer came from %s", at.PathURL).Because(err)
+		return invoked{}, fault.Newf(fault.Unavailable, "cli.invoke", "no answer came from %s", t.url).Because(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<20))
@@ -164,7 +169,11 @@ func (v invoked) failure(env behalf.Environment) error {
 	if v.Run == "" {
 		return err
 	}
-	return hinted{err, "behalf runs show " + v.Run + " --env " + string(env)}
+	hint := "behalf runs show " + v.Run
+	if env != "" {
+		hint += " --env " + string(env)
+	}
+	return hinted{err, hint}
 }
 
 func printInvoked(w world, v invoked, env behalf.Environment, asJSON bool) error {

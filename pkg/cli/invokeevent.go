@@ -27,6 +27,17 @@ type shot struct {
 	user string
 }
 
+// at is the URL of the request, at the workflow that answers at base.
+func (s shot) at(base string) string {
+	if s.path != "" && s.path != "/" {
+		base = strings.TrimSuffix(base, "/") + s.path
+	}
+	if s.query != "" {
+		base += "?" + s.query
+	}
+	return base
+}
+
 // plainShot is the request of somebody who gives a body, or none.
 func plainShot(user string, body []byte) shot {
 	s := shot{method: http.MethodPost, header: http.Header{}, body: body, user: user}

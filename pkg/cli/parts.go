@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rs/zerolog"
@@ -13,6 +14,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/bus/journal"
 	"github.com/behalf-dev/behalf/pkg/bus/operate"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
+	"github.com/behalf-dev/behalf/pkg/fault"
 )
 
 // parts are what every role has of one environment: its connection, and what stands on it.
@@ -21,6 +23,7 @@ type parts struct {
 	conn    *bus.Conn
 	bus     *bus.Bus
 	store   *store.Store
+	files   *store.Files
 	journal *journal.Journal
 	// operator does to runs what is asked for by way of the API.
 	operator *operate.Operator
@@ -44,6 +47,9 @@ func (p *parts) stand(ctx context.Context, cfg bus.Config, log zerolog.Logger) (
 	if p.store, err = store.New(ctx, p.conn.NATS(), p.env, store.Config{}, log); err != nil {
 		return err
 	}
+	if p.files, err = store.NewFiles(ctx, p.conn.NATS(), p.env, store.Config{}); err != nil {
+		return err
+	}
 	if p.journal, err = journal.New(p.conn.NATS(), p.env, p.store, journal.Config{Registerer: cfg.Registerer}, log); err != nil {
 		return err
 	}
@@ -58,14 +64,17 @@ func (p *parts) stand(ctx context.Context, cfg bus.Config, log zerolog.Logger) (
 
 func (p *parts) close() { p.conn.Close() }
 
-// keep runs what keeps the parts fresh until ctx ends, and waits until they are filled.
-func (p *parts) keep(ctx context.Context, group *errgroup.Group) error {
-	group.Go(func() error { return p.store.Run(ctx) })
-	group.Go(func() error { return p.bus.Watch(ctx) })
+// keep runs what keeps the parts fresh until below ends, and waits until they are filled, or ctx ends.
+func (p *parts) keep(ctx, below context.Context, group *errgroup.Group) error {
+	group.Go(func() error { return p.store.Run(below) })
+	group.Go(func() error { return p.bus.Watch(below) })
 	select {
 	case <-p.store.Ready():
 		return nil
 	case <-ctx.Done():
+		if ours, ok := errors.AsType[*fault.Error](context.Cause(ctx)); ok { // another of the group fell over
+			return ours
+		}
 		return ctx.Err()
 	}
 }
@@ -100,9 +109,9 @@ func (b byEnvironment) close() {
 	}
 }
 
-func (b byEnvironment) keep(ctx context.Context, group *errgroup.Group) error {
+func (b byEnvironment) keep(ctx, below context.Context, group *errgroup.Group) error {
 	for _, p := range b {
-		if err := p.keep(ctx, group); err != nil {
+		if err := p.keep(ctx, below, group); err != nil {
 			return err
 		}
 	}
@@ -117,6 +126,16 @@ func (b byEnvironment) ready() []string {
 		}
 	}
 	return why
+}
+
+// readiness is ready, and says as well when the role leaves.
+func (b byEnvironment) readiness(ctx context.Context) func() []string {
+	return func() []string {
+		if ctx.Err() != nil {
+			return append([]string{"draining"}, b.ready()...)
+		}
+		return b.ready()
+	}
 }
 
 // verifier checks tokens against the copies of these environments.

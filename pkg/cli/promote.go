@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
-	"github.com/behalf-dev/behalf/pkg/fault"
 )
 
 // versionRequest is what the API wants to know of a promotion or a rollback.
@@ -36,10 +35,7 @@ func newPromote(w world) *cobra.Command {
 			r.env = behalf.Production
 			var out deployedView
 			err = r.call(cmd.Context(), http.MethodPost, "/v1/workflows/"+url.PathEscape(string(found.WorkflowID))+"/promote", versionRequest{version}, &out)
-			if fault.CodeOf(err) == string(behalf.CodeAccountRequired) {
-				return hinted{err, "behalf accounts create --app APP --name NAME --env production --credential -"}
-			}
-			if err != nil {
+			if err := withAccountHint(err, r.env); err != nil {
 				return err
 			}
 			return out.print(w, found.Folder, flags.json)

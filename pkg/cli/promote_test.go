@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,17 +14,10 @@ func flow(t *testing.T, dir, text, account string) {
 	if account != "" {
 		yaml += "    accounts: {practice: " + account + "}\n"
 	}
-	for name, content := range map[string]string{
+	writeFolder(t, dir, map[string]string{
 		"workflow.yaml": yaml,
 		"say.mjs":       "export default defineComponent({ async run({ $ }) { await $.respond({ status: 200, body: \"" + text + "\" }); } });\n",
-	} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 }
 
 // From development to production: the version that was tried is the version that serves.
@@ -57,15 +49,24 @@ func TestPromote(t *testing.T) {
 	says("production", "one")
 
 	flow(t, say, "two", "own/main")
+	_, stderr, code := s.run("", "deploy", say, "--env", "development")
+	if code != 2 || !strings.Contains(stderr, "step say needs account own/main of practice; not found in development\nhint: behalf accounts create --app APP --name NAME --env development") {
+		t.Errorf("a deploy without its account: %d %s", code, stderr)
+	}
+	own := func(env string) {
+		t.Helper()
+		if _, stderr, code := s.run(`{"oauth_access_token":"x"}`, "accounts", "create", "--app", "practice", "--name", "main", "--env", env, "--credential", "-"); code != 0 {
+			t.Fatal(stderr)
+		}
+	}
+	own("development")
 	s.must("deploy", say, "--env", "development")
-	_, stderr, code := s.run("", "promote", "say")
+	_, stderr, code = s.run("", "promote", "say")
 	if code != 2 || !strings.Contains(stderr, "step say needs account own/main of practice; not found in production\nhint: behalf accounts create") {
 		t.Errorf("without its account: %d %s", code, stderr)
 	}
 	says("production", "one")
-	if _, stderr, code := s.run(`{"oauth_access_token":"x"}`, "accounts", "create", "--app", "practice", "--name", "main", "--env", "production", "--credential", "-"); code != 0 {
-		t.Fatal(stderr)
-	}
+	own("production")
 	if said := s.must("promote", "say"); !strings.Contains(said, "Say it in production") {
 		t.Errorf("promote says %s", said)
 	}

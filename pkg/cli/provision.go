@@ -35,16 +35,34 @@ func newProvision(w world) *cobra.Command {
 			if layout.Storage, err = storageOf(storage, environments); err != nil {
 				return err
 			}
+			if err := checkQueued(layout.MaxQueued); err != nil {
+				return err
+			}
 			return provisionAll(cmd.Context(), w, s, layout, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the object of dev.json on one line")
 	cmd.Flags().IntVar(&layout.Replicas, "replicas", 1, "replicas of every stream; 3 in production")
 	cmd.Flags().StringVar(&storage, "storage", w.env("BEHALF_STORAGE", ""), "disk that the environments reserve together on each NATS server, such as 64GiB; without it half of what each account may store, at most 32GiB, or 2GiB each where it has no limit")
+	cmd.Flags().Int64Var(&layout.MaxQueued, "max-queued", 10_000, maxQueuedHelp)
 	cmd.Flags().Int64Var(&layout.RunsMaxMsgs, "runs-max-msgs", 1_000_000, "records of live runs that are kept")
 	cmd.Flags().DurationVar(&layout.AckWait, "ack-wait", 30*time.Second, "how long a worker may hold an event without a sign of life; the workers must be told the same")
+	envFlag(cmd, w, "replicas", "BEHALF_REPLICAS")
+	envFlag(cmd, w, "max-queued", "BEHALF_MAX_QUEUED")
+	envFlag(cmd, w, "runs-max-msgs", "BEHALF_RUNS_MAX_MSGS")
+	envFlag(cmd, w, "ack-wait", "BEHALF_ACK_WAIT")
 	return cmd
 }
+
+// checkQueued refuses what NATS would take for no bound at all.
+func checkQueued(most int64) error {
+	if most < 1 {
+		return fault.New(fault.Invalid, "cli.provision", "--max-queued must be 1 or more")
+	}
+	return nil
+}
+
+const maxQueuedHelp = "events of one workflow that may wait in one environment; what goes beyond is answered 503 queue_full, and fills no other workflow's queue"
 
 const storageHelp = "The streams with a limit reserve their storage on disk when they are made: a quarter of it for events that wait, a quarter\n" +
 	"for dead letters, half for the history of finished runs, in equal parts for each environment. Streams that were used\n" +

@@ -44,8 +44,13 @@ func (f *remoteFlags) add(cmd *cobra.Command, w world) {
 func (f remoteFlags) open(w world) (*remote, error) {
 	r := &remote{
 		base: w.env("BEHALF_API_URL", ""), id: behalf.ClientID(w.env("BEHALF_CLIENT_ID", "")),
-		secret: secret.New(w.env("BEHALF_CLIENT_SECRET", "")), http: &http.Client{Timeout: 70 * time.Second},
+		secret: secret.New(w.env("BEHALF_CLIENT_SECRET", "")),
 	}
+	transport, err := w.transport()
+	if err != nil {
+		return nil, err
+	}
+	r.http = &http.Client{Timeout: 70 * time.Second, Transport: transport}
 	if r.base == "" || r.id == "" {
 		file, err := readDevFile(w.env("BEHALF_DATA_DIR", defaultDataDir))
 		if err != nil {
@@ -54,12 +59,17 @@ func (f remoteFlags) open(w world) (*remote, error) {
 		r.base, r.id, r.secret = cmp.Or(r.base, file.APIURL), file.ClientID, secret.New(file.ClientSecret)
 	}
 	r.base = strings.TrimRight(r.base, "/")
-	if f.env == "" {
-		return r, nil
-	}
-	env, err := behalf.ParseEnvironment(f.env)
+	env, err := f.environment()
 	r.env = env
 	return r, err
+}
+
+// environment is that of --env, or empty.
+func (f remoteFlags) environment() (behalf.Environment, error) {
+	if f.env == "" {
+		return "", nil
+	}
+	return behalf.ParseEnvironment(f.env)
 }
 
 // authenticate fetches a token for the client.
@@ -115,7 +125,7 @@ func (r *remote) send(ctx context.Context, method, path string, body []byte, out
 	}
 	answer, err := r.http.Do(request)
 	if err != nil {
-		return hinted{fault.Newf(fault.Unavailable, "cli.call", "no Behalf answers at %s", r.base), "is `behalf dev` running? BEHALF_API_URL says where"}
+		return noAnswer(r.base, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(answer.Body, 64<<20))

@@ -37,7 +37,7 @@ func ingressOf(cfg ingress.Config, all byEnvironment, reg prometheus.Registerer,
 	for env, p := range all {
 		envs[env] = ingress.Env{
 			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Triggers: p.store, Tests: p.bus,
-			Ready: p.store.Ready(),
+			Files: p.files, Ready: p.store.Ready(),
 		}
 	}
 	return ingress.New(cfg, envs, log, reg)
@@ -61,9 +61,13 @@ func apiOf(ctx context.Context, cfg api.Config, d roleDeps, log zerolog.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	shown, err := newCatalogView(d.apps)
+	if err != nil {
+		return nil, err
+	}
 	return api.New(cfg, api.Deps{
 		Environments: apiEnvironments(d.all, d.credentials), Verifier: d.all.verifier(), Signer: signer, Apps: d.apps,
-		Load: load, Render: ingress.Render, Ready: d.all.ready, Registerer: d.reg, Log: log,
+		Catalog: shown, Load: load, Render: ingress.Render, Ready: d.all.ready, Registerer: d.reg, Log: log,
 	}), nil
 }
 
@@ -112,7 +116,7 @@ func workerOf(cfg worker.Config, p *parts, credentials worker.Credentials, runne
 	cfg.Points = failpoints()
 	source := p.bus.Source(cfg.Slots)
 	return worker.New(cfg, worker.Deps{
-		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Credentials: credentials, Runner: runner, Stops: p.bus,
+		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Files: p.files, Credentials: credentials, Runner: runner, Stops: p.bus,
 	}, log), source
 }
 

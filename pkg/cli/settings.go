@@ -18,6 +18,7 @@ type roleSettings struct {
 	environments   []behalf.Environment
 	natsURL        string
 	creds          map[behalf.Environment]secret.String
+	natsTLS        bus.ConnTLS
 	apiURL         string
 	ingressURL     string
 	workflowDomain string
@@ -46,6 +47,9 @@ func readSettings(w world, environments []behalf.Environment, addr string) (role
 	if s.proxies, err = web.ParseProxies(w.env("BEHALF_TRUSTED_PROXIES", "")); err != nil {
 		return s, err
 	}
+	if s.natsTLS, err = natsTLS(w); err != nil {
+		return s, err
+	}
 	for _, env := range environments {
 		file := w.env(credsVariable(env), w.env("BEHALF_NATS_CREDS", ""))
 		if file == "" {
@@ -65,7 +69,7 @@ func credsVariable(env behalf.Environment) string {
 }
 
 func (s roleSettings) connect(env behalf.Environment, role string) bus.ConnConfig {
-	return bus.ConnConfig{URL: s.natsURL, Creds: s.creds[env], Name: "behalf " + role + " " + string(env)}
+	return bus.ConnConfig{URL: s.natsURL, TLS: s.natsTLS, Creds: s.creds[env], Name: "behalf " + role + " " + string(env)}
 }
 
 // environmentsOf reads which environments a role serves: BEHALF_ENVIRONMENTS, else those with credentials of their own,

@@ -7,12 +7,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/behalf-dev/behalf/configs"
-	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
-	"github.com/behalf-dev/behalf/pkg/egress"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
 	"github.com/behalf-dev/behalf/worker"
@@ -26,6 +23,7 @@ type workerFlags struct {
 	unsafe      bool
 	credentials credentialFlags
 	appURLs     []string
+	appsDir     string
 }
 
 func newWorker(w world) *cobra.Command {
@@ -41,7 +39,10 @@ func newWorker(w world) *cobra.Command {
 	cmd.Flags().DurationVar(&f.ackWait, "ack-wait", 30*time.Second, "how long an event may be held without a sign of life, as provision was told")
 	cmd.Flags().BoolVar(&f.unsafe, "unsafe-no-sandbox", false, "run code steps although they share this machine's network")
 	cmd.Flags().StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere; refused outside of dev")
+	addApps(cmd, w, &f.appsDir)
 	f.credentials.add(cmd, w)
+	envFlag(cmd, w, "slots", "BEHALF_SLOTS")
+	envFlag(cmd, w, "ack-wait", "BEHALF_ACK_WAIT")
 	return cmd
 }
 
@@ -57,8 +58,11 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if err != nil {
 		return err
 	}
-	apps, err := app.Load(configs.Apps())
+	apps, err := loadApps(f.appsDir)
 	if err != nil {
+		return err
+	}
+	if apps, err = elsewhere(apps, practiceURLs()); err != nil {
 		return err
 	}
 	reg, log := newRegistry(), w.logger()
@@ -76,15 +80,15 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	below, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	if err := all.keep(below, group); err != nil {
+	if err := all.keep(ctx, below, group); err != nil {
 		return err
 	}
 	pool := sandbox.New(ctx, sandbox.Config{Node: s.node, Max: f.slots}, log)
 	group.Go(func() error { return pool.Run(below) })
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.ready, log) })
+		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
 	}
-	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, egress.Config{})
+	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, reach(practiceURLs()))
 	if err != nil {
 		return err
 	}

@@ -229,11 +229,11 @@ func FuzzLoad(f *testing.F) {
 			f.Add(unpack(f, path)[deploy.File])
 		}
 	}
-	apps := catalog(f)
+	apps, all := catalog(f), actions(f)
 	f.Fuzz(func(t *testing.T, yaml []byte) {
 		code := []byte("export default {};")
 		files := map[string][]byte{deploy.File: yaml, "a.mjs": code, "only.mjs": code, "second.mjs": code, "lib/first.mjs": code}
-		loaded, err := deploy.Load(project, "folder", files, apps, actions(t))
+		loaded, err := deploy.Load(project, "folder", files, apps, all)
 		if err != nil {
 			if !fault.Is(err, fault.Invalid) || err.Error() == "" {
 				t.Fatalf("kind %v: %v", fault.KindOf(err), err)
@@ -280,5 +280,5 @@ steps:
 	// notify/workflow.yaml:3: triggers[0].auth is missing; hint: write auth: oauth (your backend's token), auth: token (one fixed token) or auth: none (open to everyone)
 	// notify/workflow.yaml:4: there is no field "auht" here; hint: did you mean auth?
 	// notify/workflow.yaml:7: Python steps are not built yet; hint: write run: and a .mjs file; Python comes in a later release
-	// notify/workflow.yaml:8: there is no app "slak"; hint: write the name of an app: custom, github, google_sheets, hubspot, openai, postgresql, practice or slack
+	// notify/workflow.yaml:8: there is no app "slak"; hint: did you mean slack?
 }

@@ -100,7 +100,7 @@ func Folders(fsys fs.FS) ([]string, error) {
 }
 
 func isWorkflow(fsys fs.FS, folder string) bool {
-	info, err := fs.Stat(fsys, path.Join(folder, File))
+	info, err := fs.Lstat(fsys, path.Join(folder, File)) // links are left alone here too
 	return err == nil && info.Mode().IsRegular()
 }
 

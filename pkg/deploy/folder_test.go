@@ -96,6 +96,24 @@ func TestFolders(t *testing.T) {
 	}
 }
 
+// A workflow.yaml that is a link is none: it may lead to any file of the machine.
+func TestFoldersFollowNoLinks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	outside := filepath.Join(t.TempDir(), "workflow.yaml")
+	if err := errors.Join(os.WriteFile(outside, []byte("secret"), 0o600), os.Mkdir(filepath.Join(dir, "a"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range []string{"workflow.yaml", "a/workflow.yaml"} {
+		if err := os.Symlink(outside, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := deploy.Folders(os.DirFS(dir)); err != nil || len(got) > 0 {
+		t.Errorf("found %v, %v", got, err)
+	}
+}
+
 type brokenFS struct{ err error }
 
 func (b brokenFS) Open(string) (fs.File, error) { return nil, b.err }
@@ -118,7 +136,7 @@ func TestAFolderThatCannotBeRead(t *testing.T) {
 func TestEveryExampleLoads(t *testing.T) {
 	t.Parallel()
 	folders, err := deploy.Folders(configs.Examples())
-	if err != nil || !slices.Equal(folders, []string{"hello", "notify"}) {
+	if err != nil || !slices.Equal(folders, []string{"actions", "hello", "notify"}) {
 		t.Fatalf("%v, %v", folders, err)
 	}
 	for _, folder := range folders {

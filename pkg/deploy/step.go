@@ -172,7 +172,7 @@ func (l *loader) readAccount(value strict.Value, prop string) (behalf.AccountRef
 	const hint = "write end_user, or own/main for an account of your own"
 	slug, err := behalf.ParseAppSlug(prop)
 	if err != nil || !l.catalog.Known(slug) {
-		value.Mistake(fmt.Sprintf("there is no app %q", prop), "write the name of an app: "+l.apps())
+		value.Mistake(fmt.Sprintf("there is no app %q", prop), l.appHint(prop))
 	}
 	text, ok := value.Text(hint)
 	if !ok {
@@ -188,13 +188,16 @@ func (l *loader) readAccount(value strict.Value, prop string) (behalf.AccountRef
 	return ref, err == nil
 }
 
-func (l *loader) apps() string {
+func (l *loader) appHint(written string) string {
 	slugs := l.catalog.Slugs()
 	words := make([]string, 0, len(slugs))
 	for _, slug := range slugs {
 		words = append(words, string(slug))
 	}
-	return strict.Alternatives(words)
+	if word, ok := strict.Nearest(written, words); ok {
+		return "did you mean " + word + "?"
+	}
+	return "write the name of an app: " + strict.Alternatives(words)
 }
 
 // readProps reads the configured values, with their expressions as they are written, as one JSON object with its names

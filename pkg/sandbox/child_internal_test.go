@@ -110,7 +110,7 @@ func TestAChildThatSpeaksAfterItsResultIsNotUsedAgain(t *testing.T) {
 				t.Fatalf("%+v, %v", reply, err)
 			}
 			for _, g := range pool.idle {
-				for deadline := time.Now().Add(5 * time.Second); g.fit(); <-time.After(time.Millisecond) {
+				for deadline := time.Now().Add(30 * time.Second); g.fit(); <-time.After(time.Millisecond) {
 					if time.Now().After(deadline) {
 						t.Fatal("it counts as fit for another run")
 					}

@@ -63,7 +63,13 @@ type Config struct {
 	//
 	// Defaults to 256.
 	Heap int
-	// TmpSize bounds a guest's /tmp, and each file that it writes, in bytes.
+	// MaxMemory bounds what each process of a guest may allocate, in bytes: its heap does not count what lies outside of it,
+	// such as Buffers. Node reserves some 600 MiB of it for itself and as much for each of its threads with code, and uses
+	// little of that.
+	//
+	// Defaults to 2 GiB.
+	MaxMemory uint64
+	// TmpSize bounds a guest's /tmp, its /dev/shm, and each file that it writes, in bytes.
 	//
 	// Defaults to 256 MiB.
 	TmpSize int64
@@ -85,6 +91,7 @@ func (c Config) withDefaults() Config {
 	c.MaxRuns = cmp.Or(c.MaxRuns, 100_000)
 	c.StartTimeout = cmp.Or(c.StartTimeout, 5*time.Second)
 	c.Heap = cmp.Or(c.Heap, 256)
+	c.MaxMemory = cmp.Or(c.MaxMemory, 2<<30)
 	c.TmpSize = cmp.Or(c.TmpSize, 256<<20)
 	c.MaxFiles = cmp.Or(c.MaxFiles, 1024)
 	c.MaxProcesses = max(64, cmp.Or(c.MaxProcesses, 128)) // Node hangs with too few

@@ -86,7 +86,7 @@ func TestAGuestIsGivenItsWorld(t *testing.T) {
 				t.Errorf("it has descriptors %v of ours", fds)
 			}
 			limits := value[string](t, pool, `return read("/proc/self/limits")`)
-			for _, want := range []string{"Max core file size 0 0", "Max open files 1024 1024", "Max file size 268435456 268435456"} {
+			for _, want := range []string{"Max core file size 0 0", "Max open files 1024 1024", "Max file size 268435456 268435456", "Max data size 2147483648 2147483648"} {
 				if !strings.Contains(strings.Join(strings.Fields(limits), " "), want) {
 					t.Errorf("no %q in its limits:\n%s", want, limits)
 				}
@@ -133,7 +133,7 @@ func TestTheSandboxHidesTheMachine(t *testing.T) {
 		return
 	}
 	// Asked, not tried: should one be open, a test must not write to it.
-	for _, path := range []string{"/", "/usr", "/usr/bin", "/etc", "/node", "/proc", "/proc/1/mem", "/proc/sysrq-trigger"} {
+	for _, path := range []string{"/", "/usr", "/usr/bin", "/etc", "/dev", "/node", "/proc", "/proc/1/mem", "/proc/sysrq-trigger"} {
 		if value[bool](t, pool, fmt.Sprintf(`return writable(%q)`, path)) {
 			t.Errorf("%s can be written", path)
 		}
@@ -179,8 +179,27 @@ func TestEachGuestHasItsOwnTmp(t *testing.T) {
 	if reply, err := pool.Do(t.Context(), job); err != nil || string(reply.Exports) != `{"$return_value":[]}` {
 		t.Errorf("another key's guest sees %s, %v", reply.Exports, err)
 	}
-	if full := value[string](t, pool, `try { fs.writeFileSync("/tmp/big", Buffer.alloc(2 << 20)); return "written" } catch (err) { return err.code }`); full == "written" {
-		t.Error("/tmp has no bound")
+	for _, dir := range []string{"/tmp", "/dev/shm", "/dev"} { // several files: one alone is bounded by its size
+		full := value[string](t, pool, `try { for (let i = 0; i < 4; i++) fs.writeFileSync("`+dir+`/big" + i, Buffer.alloc(512 << 10)); return "written" } catch (err) { return err.code }`)
+		if full == "written" {
+			t.Errorf("%s has no bound", dir)
+		}
+	}
+	if got := value[string](t, pool, `fs.writeFileSync("/dev/null", "x"); return write("/dev/shm/small")`); got == "EROFS" {
+		t.Errorf("a small file in /dev/shm: %s", got)
+	}
+}
+
+// Memory outside of the heap is bounded too: the allocation fails, in every tier, and the machine is spared.
+func TestMemoryBesideTheHeapIsBounded(t *testing.T) {
+	for name, cfg := range map[string]sandbox.Config{"the best tier": {MaxMemory: 1 << 30}, "bare": {MaxMemory: 1 << 30, Bwrap: sandbox.NoBwrap}} {
+		t.Run(name, func(t *testing.T) {
+			pool := nodePool(t, cfg, zerolog.Nop())
+			got := value[string](t, pool, `const all = []; try { for (let i = 0; i < 20; i++) all.push(Buffer.allocUnsafeSlow(64 << 20)); return "allocated" } catch (err) { return err.constructor.name }`)
+			if got != "RangeError" && got != "Error" {
+				t.Errorf("1.3 GiB where 1 GiB is allowed: %s", got)
+			}
+		})
 	}
 }
 

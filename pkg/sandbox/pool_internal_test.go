@@ -215,7 +215,7 @@ func TestTheEndOfThePoolWaitsForItsRuns(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("the pool ended before its run")
 	}
 	if pool.total != 0 {

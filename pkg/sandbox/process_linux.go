@@ -47,6 +47,7 @@ func descendants(pid int) []int {
 type limits struct {
 	files     uint64
 	fileSize  uint64
+	memory    uint64
 	processes uint64 // 0 for none
 }
 
@@ -55,7 +56,8 @@ type limits struct {
 func (l limits) apply(pid int) error {
 	for _, p := range append([]int{pid}, descendants(pid)...) {
 		for resource, value := range map[int]uint64{
-			unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: l.files, unix.RLIMIT_FSIZE: l.fileSize, unix.RLIMIT_NPROC: l.processes,
+			unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: l.files, unix.RLIMIT_FSIZE: l.fileSize, unix.RLIMIT_DATA: l.memory,
+			unix.RLIMIT_NPROC: l.processes,
 		} {
 			if resource == unix.RLIMIT_NPROC && l.processes == 0 {
 				continue

@@ -11,7 +11,7 @@ func isolated() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true}
 
 func descendants(int) []int { return nil }
 
-type limits struct{ files, fileSize, processes uint64 }
+type limits struct{ files, fileSize, memory, processes uint64 }
 
 func (limits) apply(int) error { return nil }
 

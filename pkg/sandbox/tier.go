@@ -57,7 +57,7 @@ func newLauncher(ctx context.Context, cfg Config) (launcher, error) {
 
 // chooseTier takes the best tier in which the command runs with the arguments of a trial.
 func chooseTier(ctx context.Context, cfg Config, run command, trial []string) launcher {
-	l := launcher{tier: Bare, cmd: run, lim: limits{files: cfg.MaxFiles, fileSize: uint64(max(0, cfg.TmpSize))}}
+	l := launcher{tier: Bare, cmd: run, lim: limits{files: cfg.MaxFiles, fileSize: uint64(max(0, cfg.TmpSize)), memory: cfg.MaxMemory}}
 	bwrap, err := findBwrap(cfg.Bwrap)
 	if err == nil {
 		_, err = probe(ctx, wrap(bwrap, cfg.TmpSize, command{path: run.path, args: trial}))
@@ -131,6 +131,7 @@ func probe(ctx context.Context, c command) (string, error) {
 
 // wrap puts a command into bubblewrap. Nothing in the arguments is secret: they can be read inside.
 func wrap(bwrap string, tmpSize int64, c command) command {
+	size := strconv.FormatInt(tmpSize, 10)
 	args := []string{
 		"--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
 		"--disable-userns", "--die-with-parent", "--cap-drop", "ALL", "--clearenv",
@@ -146,7 +147,9 @@ func wrap(bwrap string, tmpSize int64, c command) command {
 	args = append(args,
 		// Where the operator is root, the kernel's own settings could be written through a /proc that is not read-only.
 		"--proc", "/proc", "--remount-ro", "/proc",
-		"--dev", "/dev", "--size", strconv.FormatInt(tmpSize, 10), "--tmpfs", "/tmp",
+		// A /dev of bubblewrap can hold half of the machine's memory.
+		"--dev", "/dev", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
+		"--size", size, "--tmpfs", "/tmp",
 		"--ro-bind", c.path, "/node", "--remount-ro", "/", "--chdir", "/tmp", "--", "/node")
 	return command{path: bwrap, args: append(args, c.args...), dir: "/"}
 }

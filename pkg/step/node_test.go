@@ -249,7 +249,7 @@ func TestADeadlineCutsAStepAndKeepsItsLogs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			in := call(t, source)
-			out := within(t, 2*time.Second, in)
+			out := within(t, 4*time.Second, in)
 			if !out.Cut || out.Err != nil || len(out.Logs) == 0 || !strings.HasPrefix(out.Logs[0].Text, "here") {
 				t.Errorf("cut %v, error %v, %d lines", out.Cut, out.Err, len(out.Logs))
 			}

@@ -2,6 +2,7 @@ package subject
 
 import (
 	"encoding/base32"
+	"encoding/base64"
 	"strings"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -55,6 +56,29 @@ func Sealed(env behalf.Environment) string { return "SEALED_" + string(env) }
 
 // Objects names the object store of code and of what is too large for its place.
 func Objects(env behalf.Environment) string { return "OBJECTS_" + string(env) }
+
+// Files names the object store of what callers sent as files. It is forgotten after half an hour.
+func Files(env behalf.Environment) string { return "FILES_" + string(env) }
+
+// Parked names the object store of what belongs to one run and is too large for its place. It outlives the history.
+func Parked(env behalf.Environment) string { return "PARKED_" + string(env) }
+
+// ObjectStream names the stream behind an object store.
+func ObjectStream(store string) string { return "OBJ_" + store }
+
+// ObjectChunks matches all contents of an object store.
+func ObjectChunks(store string) string { return "$O." + store + ".C.>" }
+
+// ObjectChunk is the subject of the parts of one content.
+func ObjectChunk(store, id string) string { return "$O." + store + ".C." + id }
+
+// ObjectMetas matches all entries of an object store.
+func ObjectMetas(store string) string { return "$O." + store + ".M.>" }
+
+// ObjectMeta is the subject of the entry of one object.
+func ObjectMeta(store, name string) string {
+	return "$O." + store + ".M." + base64.URLEncoding.EncodeToString([]byte(name))
+}
 
 // SharedConsumer names the durable consumer of a project's ordinary lane, on Events and on Timers alike.
 func SharedConsumer(project behalf.ProjectID) (string, error) {

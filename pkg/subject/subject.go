@@ -207,6 +207,9 @@ func (p Prefix) Record(kind behalf.RecordKind, state, user string) string {
 // Filter matches every record of the run.
 func (p Prefix) Filter() string { return string(p) + ".>" }
 
+// Kind matches every record of the run of one kind.
+func (p Prefix) Kind(kind behalf.RecordKind) string { return string(p) + "." + string(kind) + ".>" }
+
 // Record is a journal subject, read back.
 type Record struct {
 	Run

@@ -26,11 +26,20 @@ func ParseProxies(list string) (Proxies, error) {
 			if addrErr != nil {
 				return Proxies{}, fault.Newf(fault.Invalid, "web.ParseProxies", "trusted proxies: %q is no CIDR and no address", item)
 			}
-			prefix = netip.PrefixFrom(addr, addr.BitLen())
+			prefix = netip.PrefixFrom(addr.WithZone(""), addr.BitLen())
 		}
-		p.trusted = append(p.trusted, prefix.Masked())
+		p.trusted = append(p.trusted, unmapped(prefix).Masked())
 	}
 	return p, nil
+}
+
+// unmapped is the prefix as peers are compared with it: IPv4 as itself, however it was written.
+func unmapped(p netip.Prefix) netip.Prefix {
+	const mapped = 96
+	if p.Addr().Is4In6() && p.Bits() >= mapped {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
+	}
+	return p
 }
 
 func (p Proxies) trusts(addr netip.Addr) bool {
@@ -58,17 +67,40 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 
 // Secure says whether the client came by https: to us, or to the trusted proxy before us.
 func (p Proxies) Secure(r *http.Request) bool {
-	if !p.trusts(peer(r)) {
-		return r.TLS != nil
-	}
-	values := strings.Split(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","), ",")
-	switch nearest := strings.TrimSpace(values[len(values)-1]); {
+	switch nearest := p.nearest(r, "X-Forwarded-Proto"); {
 	case strings.EqualFold(nearest, "https"):
 		return true
 	case strings.EqualFold(nearest, "http"):
 		return false
 	}
 	return r.TLS != nil
+}
+
+// Host is the host that the client asked for, with its port where it named one: ours, or that of the trusted proxy before
+// us. What cannot be a host is not believed.
+func (p Proxies) Host(r *http.Request) string {
+	if host := p.nearest(r, "X-Forwarded-Host"); host != "" && len(host) <= maxHost && !strings.ContainsFunc(host, notOfHost) {
+		return host
+	}
+	return r.Host
+}
+
+// maxHost is the longest name that DNS has, and a port.
+const maxHost = 253 + len(":65535")
+
+func notOfHost(c rune) bool {
+	letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+	return !letter && !strings.ContainsRune("-._:[]", c)
+}
+
+// nearest is what the trusted proxy before us says: proxies append, so what its client wrote stands further left.
+func (p Proxies) nearest(r *http.Request, header string) string {
+	values := r.Header.Values(header)
+	if len(values) == 0 || !p.trusts(peer(r)) {
+		return ""
+	}
+	last := values[len(values)-1]
+	return strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 }
 
 func peer(r *http.Request) netip.Addr {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/behalf-dev/behalf/pkg/fault"
@@ -14,7 +15,7 @@ func TestParseProxies(t *testing.T) {
 	t.Parallel()
 	for list, good := range map[string]bool{
 		"": true, "10.0.0.0/8": true, "10.0.0.1": true, " 10.0.0.0/8 , fd00::/8 ,": true, "::1": true,
-		"10.0.0.0/33": false, "proxy.example": false, "10.0.0": false, "10.0.0.0/8;::1": false,
+		"::ffff:10.0.0.0/104": true, "fe80::1%eth0": true, "10.0.0.0/33": false, "proxy.example": false, "10.0.0": false, "10.0.0.0/8;::1": false,
 	} {
 		_, err := web.ParseProxies(list)
 		if good != (err == nil) || !good && !fault.Is(err, fault.Invalid) {
@@ -71,5 +72,69 @@ func TestProxies(t *testing.T) {
 				t.Error("our own TLS is secure whatever a header says")
 			}
 		})
+	}
+}
+
+// However an operator writes an address, its peer is the same one.
+func TestProxiesAreTheirAddresses(t *testing.T) {
+	t.Parallel()
+	for list, peer := range map[string]string{
+		"::ffff:10.0.0.0/104": "10.1.2.3:4000", "::ffff:10.1.2.3": "10.1.2.3:4000", "10.0.0.0/8": "[::ffff:10.1.2.3]:4000",
+		"fe80::1%eth0": "[fe80::1%eth1]:4000", "FD00::/8": "[fd00:0:0::1]:4000", "0.0.0.0/0": "203.0.113.5:4000",
+	} {
+		trusted, err := web.ParseProxies(list)
+		if err != nil {
+			t.Errorf("%s: %v", list, err)
+			continue
+		}
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.RemoteAddr = peer
+		r.Header.Set("X-Forwarded-For", "2001:db8::7")
+		if got := trusted.Client(r).String(); got != "2001:db8::7" {
+			t.Errorf("trusting %s, the client of %s is %s", list, peer, got)
+		}
+	}
+	ipv4, err := web.ParseProxies("0.0.0.0/0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+	r.RemoteAddr = "[2001:db8::1]:4000"
+	r.Header.Set("X-Forwarded-For", "1.2.3.4")
+	if got := ipv4.Client(r).String(); got != "2001:db8::1" {
+		t.Errorf("trusting all of IPv4, an IPv6 peer is believed: %s", got)
+	}
+}
+
+func TestProxiesTellTheHost(t *testing.T) {
+	t.Parallel()
+	trusted, err := web.ParseProxies("10.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		peer string
+		host []string
+		want string
+	}{
+		"nobody says another":        {"10.0.0.1:4000", nil, "inner.example"},
+		"a stranger is not believed": {"203.0.113.5:4000", []string{"flows.example"}, "inner.example"},
+		"a proxy is":                 {"10.0.0.1:4000", []string{"flows.example:8443"}, "flows.example:8443"},
+		"the nearest one":            {"10.0.0.1:4000", []string{"evil.example, flows.example"}, "flows.example"},
+		"the nearest of two lines":   {"10.0.0.1:4000", []string{"evil.example", " flows.example "}, "flows.example"},
+		"IPv6":                       {"10.0.0.1:4000", []string{"[2001:db8::7]:80"}, "[2001:db8::7]:80"},
+		"an empty one":               {"10.0.0.1:4000", []string{""}, "inner.example"},
+		"an empty one at the end":    {"10.0.0.1:4000", []string{"flows.example,"}, "inner.example"},
+		"what is no host":            {"10.0.0.1:4000", []string{"flows.example/../x"}, "inner.example"},
+		"what would break a header":  {"10.0.0.1:4000", []string{"flows.example\r\nx: y"}, "inner.example"},
+		"what is longer than any":    {"10.0.0.1:4000", []string{strings.Repeat("a", 300)}, "inner.example"},
+		"letters that DNS has not":   {"10.0.0.1:4000", []string{"flöws.example"}, "inner.example"},
+		"a user before it":           {"10.0.0.1:4000", []string{"user@flows.example"}, "inner.example"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.Host, r.RemoteAddr, r.Header["X-Forwarded-Host"] = "inner.example", c.peer, c.host
+		if got := trusted.Host(r); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }

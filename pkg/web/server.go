@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log" //nolint:depguard // http.Server takes no other logger
 	"net"
@@ -46,6 +47,10 @@ type ServerConfig struct {
 	//
 	// Defaults to none.
 	Linger time.Duration
+	// TLS makes the server speak https, with HTTP/2 for who wants it. Certificate.TLS makes one.
+	//
+	// Defaults to none: plain http.
+	TLS *tls.Config
 	// Log takes what net/http has to complain about.
 	Log zerolog.Logger
 }
@@ -64,24 +69,25 @@ func (c ServerConfig) withDefaults() ServerConfig {
 func NewServer(handler http.Handler, cfg ServerConfig) *http.Server {
 	cfg = cfg.withDefaults()
 	return &http.Server{
-		Handler:           handler,
+		Handler:           closeChunked(handler),
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 		ReadTimeout:       cfg.ReadTimeout,
 		WriteTimeout:      cfg.WriteTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		// net/http adds 4 KiB of its own to what it is told.
 		MaxHeaderBytes: max(cfg.MaxHeaderBytes-4<<10, 1),
+		TLSConfig:      cfg.TLS,
 		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: 100},
 		ErrorLog:       log.New(complaints{cfg.Log}, "", 0),
 	}
 }
 
-// Serve serves until ctx ends; then, once it has lingered, it takes no new requests, lets those under way finish within the grace period, and
-// returns nil. It closes the listener. An error means that the server fell over by itself, or that requests were cut.
+// Serve serves until ctx ends; then, once it has lingered, it takes no new requests, lets those under way finish within the
+// grace period, and returns nil. It closes the listener. An error means that the server fell over by itself, or that requests were cut.
 func Serve(ctx context.Context, ln net.Listener, handler http.Handler, cfg ServerConfig) error {
 	srv := NewServer(handler, cfg)
 	stopped := make(chan error, 1)
-	go func() { stopped <- srv.Serve(ln) }()
+	go func() { stopped <- serve(srv, refusals{&listener{Listener: ln}}) }()
 
 	select {
 	case err := <-stopped: // it fell over by itself
@@ -104,6 +110,17 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, cfg Serve
 	}
 	return fault.Wrap(fault.Timeout, "web.Serve", err)
 }
+
+func serve(srv *http.Server, ln net.Listener) error {
+	if srv.TLSConfig != nil {
+		return srv.ServeTLS(ln, "", "") // the certificate is in the configuration
+	}
+	return srv.Serve(ln)
+}
+
+// Linger is how long a role tells those who come while it leaves. A load balancer that asks /readyz each second has noticed
+// by then.
+const Linger = 2 * time.Second
 
 // complaints writes the lines of net/http to our log. They are about clients, so nobody needs to look.
 type complaints struct{ log zerolog.Logger }

@@ -135,7 +135,7 @@ func TestServerRefusesWhatIsTooMuch(t *testing.T) {
 		"no host":                  {"GET / HTTP/1.1\r\n\r\n", "400"},
 		"two lengths":              {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "400"},
 		"a length with a sign":     {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nabcde", "400"},
-		"an unknown coding":        {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", "501"},
+		"an unknown coding":        {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", "400"},
 		"a folded line":            {"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", "200"},
 		"a space before the colon": {"GET / HTTP/1.1\r\nHost : x\r\n\r\n", "400"},
 		"headers that never end":   {"GET / HTTP/1.1\r\nHost: x\r\nA: ", ""},

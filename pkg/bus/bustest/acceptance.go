@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -38,9 +39,33 @@ func (r *rig) answered(caller *bus.Bus) {
 	r.settled()
 }
 
+// answeredInParts is an answer larger than a message may be, of which the journal has nothing. One that comes a second
+// time, because its worker died after the first, is dropped.
+func (r *rig) answeredInParts() {
+	r.t.Helper()
+	caller := r.another().bus
+	text := strings.Repeat("0123456789", 300_000)
+	response := behalf.NewResponse(200, nil, []byte(text))
+	run := behalf.NewRunID()
+	reply, result, release := caller.Await()
+	defer release()
+	other, otherResult, releaseOther := caller.Await()
+	defer releaseOther()
+	for range 2 {
+		r.must(r.bus.Answer(r.t.Context(), reply, behalf.Result{V: 1, Run: run, State: behalf.StateOK, Response: &response, Unkept: true}))
+	}
+	r.must(r.bus.Answer(r.t.Context(), other, behalf.Result{V: 1, Run: run, State: behalf.StateOK, Response: &response}))
+	if got := r.result(result); got.Response == nil || got.Response.Text != text || got.Elsewhere || got.Run != run {
+		r.t.Errorf("the result is %t, of %d bytes", got.Elsewhere, len(got.Response.Text))
+	}
+	if got := r.result(otherResult); got.Response != nil || !got.Elsewhere { // which the journal has
+		r.t.Errorf("the result is %+v", got)
+	}
+}
+
 func (r *rig) result(results <-chan behalf.Result) behalf.Result {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.t.Context(), Patience)
 	defer cancel()
 	select {
 	case got := <-results:

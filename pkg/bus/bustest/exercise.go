@@ -27,6 +27,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *bus.Conn) {
 	}{
 		{"an event is answered in this process", func(r *rig) { r.answered(r.bus) }},
 		{"an event is answered on another connection", func(r *rig) { r.answered(r.another().bus) }},
+		{"an answer that nothing keeps comes whole", (*rig).answeredInParts},
 		{"a reply to no ingress is refused", (*rig).replyRefused},
 		{"the same id is stored once", (*rig).duplicate},
 		{"a full queue refuses and keeps nothing", (*rig).full},
@@ -131,7 +132,7 @@ func (r *rig) publish(e behalf.Event) bus.Receipt {
 // take waits for a delivery and sees to it that it is let go at the end of the test.
 func (r *rig) take(s *bus.Source) *bus.Delivery {
 	r.t.Helper()
-	d := r.next(s, patience)
+	d := r.next(s, Patience)
 	if d == nil {
 		r.t.Fatal("no delivery came")
 	}
@@ -146,9 +147,6 @@ func (r *rig) none(s *bus.Source, within time.Duration) {
 	}
 }
 
-// patience is how long a test waits for what must come. A busy machine takes its time.
-const patience = 20 * time.Second
-
 // consumer reads what the server knows of the project's consumer of a stream.
 func (r *rig) consumer(stream string, project behalf.ProjectID) *jetstream.ConsumerInfo {
 	r.t.Helper()
@@ -159,20 +157,9 @@ func (r *rig) consumer(stream string, project behalf.ProjectID) *jetstream.Consu
 	return c.CachedInfo()
 }
 
-// eventually waits until a condition holds.
 func (r *rig) eventually(what string, holds func() bool) {
 	r.t.Helper()
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-late.C:
-			r.t.Fatalf("it never came that %s", what)
-		case <-tick.C:
-		}
-	}
+	Eventually(r.t, what, holds)
 }
 
 // settled waits until the server holds nothing of the project's events any more.

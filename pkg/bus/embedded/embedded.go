@@ -128,6 +128,24 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
+// watchEvery is how often a server is asked whether it still stores.
+const watchEvery = time.Second
+
+// Watch returns nil when ctx ends, and before that where the server has stopped storing: it does so for good when its
+// disk is full, and answers nothing any more although it runs. That is Exhausted. It closes nothing.
+func (s *Server) Watch(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for s.ns.JetStreamEnabled() {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+	return fault.Newf(fault.Exhausted, "embedded.Watch", "NATS cannot store any more: the disk of %s is full or broken", s.dir)
+}
+
 // Close stops the server and waits until its files are closed.
 func (s *Server) Close() {
 	s.ns.Shutdown()

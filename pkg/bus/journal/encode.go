@@ -8,9 +8,12 @@ import (
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
 
+// putter keeps what is too large for a record.
+type putter func(ctx context.Context, content []byte) (behalf.ObjectRef, error)
+
 // encode makes a record fit: where it is too large, first the event, then the exports of its steps, then the result
 // become references, and at last logs and errors are cut.
-func (j *Journal) encode(ctx context.Context, project behalf.ProjectID, rec behalf.Record) ([]byte, error) {
+func (j *Journal) encode(ctx context.Context, put putter, rec behalf.Record) ([]byte, error) {
 	data, err := marshal(rec)
 	if err != nil || len(data) <= j.cfg.MaxRecord {
 		return data, err
@@ -25,10 +28,10 @@ func (j *Journal) encode(ctx context.Context, project behalf.ProjectID, rec beha
 		finish.Steps = append([]behalf.StepRecord(nil), finish.Steps...)
 		rec.Finish = &finish
 	}
-	for _, shrink := range []func(context.Context, behalf.ProjectID, *behalf.Record) error{
-		j.shrinkEvent, j.shrinkExports, j.shrinkResult, cutLogs, dropLogs,
+	for _, shrink := range []func(context.Context, putter, *behalf.Record) error{
+		shrinkEvent, shrinkExports, shrinkResult, cutLogs, dropLogs,
 	} {
-		if err := shrink(ctx, project, &rec); err != nil {
+		if err := shrink(ctx, put, &rec); err != nil {
 			return nil, err
 		}
 		if data, err = marshal(rec); err != nil || len(data) <= j.cfg.MaxRecord {
@@ -56,11 +59,11 @@ func marshal(rec behalf.Record) ([]byte, error) {
 	return append(append(data, event...), `}}`...), nil
 }
 
-func (j *Journal) shrinkEvent(ctx context.Context, project behalf.ProjectID, rec *behalf.Record) error {
+func shrinkEvent(ctx context.Context, put putter, rec *behalf.Record) error {
 	if rec.Finish == nil || rec.Finish.Event == nil {
 		return nil
 	}
-	ref, err := j.objects.PutObject(ctx, project, rec.Finish.Event)
+	ref, err := put(ctx, rec.Finish.Event)
 	if err != nil {
 		return err
 	}
@@ -74,12 +77,12 @@ func (j *Journal) shrinkEvent(ctx context.Context, project behalf.ProjectID, rec
 	return fault.Wrap(fault.Internal, "journal.encode", err)
 }
 
-func (j *Journal) shrinkExports(ctx context.Context, project behalf.ProjectID, rec *behalf.Record) error {
+func shrinkExports(ctx context.Context, put putter, rec *behalf.Record) error {
 	for _, step := range stepsOf(rec) {
 		if len(step.Exports) < 1024 {
 			continue
 		}
-		ref, err := j.objects.PutObject(ctx, project, step.Exports)
+		ref, err := put(ctx, step.Exports)
 		if err != nil {
 			return err
 		}
@@ -88,9 +91,9 @@ func (j *Journal) shrinkExports(ctx context.Context, project behalf.ProjectID, r
 	return nil
 }
 
-func (j *Journal) shrinkResult(ctx context.Context, project behalf.ProjectID, rec *behalf.Record) error {
+func shrinkResult(ctx context.Context, put putter, rec *behalf.Record) error {
 	for _, step := range stepsOf(rec) {
-		if err := j.shrinkResponse(ctx, project, rec, step); err != nil {
+		if err := shrinkResponse(ctx, put, rec, step); err != nil {
 			return err
 		}
 	}
@@ -101,14 +104,14 @@ func (j *Journal) shrinkResult(ctx context.Context, project behalf.ProjectID, re
 	if err != nil {
 		return fault.Wrap(fault.Internal, "journal.encode", err)
 	}
-	ref, err := j.objects.PutObject(ctx, project, data)
+	ref, err := put(ctx, data)
 	r := rec.Finish.Result
 	rec.Finish.Result, rec.Finish.ResultRef = behalf.Result{V: r.V, Run: r.Run, State: r.State, Timing: r.Timing}, &ref
 	return err
 }
 
 // shrinkResponse drops the response where the result has it too. Of a run that goes on, it is the only copy.
-func (j *Journal) shrinkResponse(ctx context.Context, project behalf.ProjectID, rec *behalf.Record, step *behalf.StepRecord) error {
+func shrinkResponse(ctx context.Context, put putter, rec *behalf.Record, step *behalf.StepRecord) error {
 	response := step.Response
 	step.Response = nil
 	if rec.Finish != nil || response == nil {
@@ -118,13 +121,13 @@ func (j *Journal) shrinkResponse(ctx context.Context, project behalf.ProjectID, 
 	if err != nil {
 		return fault.Wrap(fault.Internal, "journal.encode", err)
 	}
-	ref, err := j.objects.PutObject(ctx, project, data)
+	ref, err := put(ctx, data)
 	step.ResponseRef = &ref
 	return err
 }
 
 // dropLogs is for a run of so many steps that even cut logs are too much.
-func dropLogs(_ context.Context, _ behalf.ProjectID, rec *behalf.Record) error {
+func dropLogs(_ context.Context, _ putter, rec *behalf.Record) error {
 	for _, step := range stepsOf(rec) {
 		step.Logs = nil
 		if step.Err != nil {
@@ -145,7 +148,7 @@ func cut(text string) string {
 	return text[:cutAt] + " (cut)"
 }
 
-func cutLogs(_ context.Context, _ behalf.ProjectID, rec *behalf.Record) error {
+func cutLogs(_ context.Context, _ putter, rec *behalf.Record) error {
 	for _, step := range stepsOf(rec) {
 		if len(step.Logs) > 100 {
 			step.Logs = step.Logs[:100]

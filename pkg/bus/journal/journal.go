@@ -24,6 +24,9 @@ import (
 type Objects interface {
 	PutObject(ctx context.Context, project behalf.ProjectID, content []byte) (behalf.ObjectRef, error)
 	Object(ctx context.Context, ref behalf.ObjectRef) ([]byte, error)
+	// PutUnshared keeps what nobody else has, so that DropObject may forget it. That leaves alone what PutObject kept.
+	PutUnshared(ctx context.Context, project behalf.ProjectID, content []byte) (behalf.ObjectRef, error)
+	DropObject(ctx context.Context, ref behalf.ObjectRef) error
 }
 
 // Config tunes a journal. The zero value works.

@@ -35,11 +35,12 @@ type Run struct {
 	stream  string
 	prefix  subject.Prefix
 	user    string
-	timer   uint64         // the sequence of the fired timer that brought the run back
-	last    uint64         // the sequence of this worker's own last record, or of the one it took over from
-	fresh   bool           // no attempt can have been before
-	begun   bool           // a record of this attempt is written
-	doubt   *behalf.Record // the last one, where nobody told whether it was
+	timer   uint64             // the sequence of the fired timer that brought the run back
+	last    uint64             // the sequence of this worker's own last record, or of the one it took over from
+	fresh   bool               // no attempt can have been before
+	begun   bool               // a record of this attempt is written
+	doubt   *behalf.Record     // the last one, where nobody told whether it was
+	parked  []behalf.ObjectRef // what was too large for the records, of a run of which nothing shall be kept
 }
 
 // Standing is what Open found.
@@ -119,7 +120,10 @@ func (r *Run) look(ctx context.Context, o Opening) error {
 		return err
 	}
 	r.last = last.seq
-	if r.standing(o, last); r.Standing != Ready && r.Standing != Waiting {
+	switch r.standing(o, last); {
+	case r.Standing == Finished && r.unkept():
+		return r.recall(ctx, o, last)
+	case r.Standing != Ready && r.Standing != Waiting:
 		return nil
 	}
 	return r.resume(ctx, o, last)
@@ -231,6 +235,7 @@ func (r *Run) replay(ctx context.Context, from uint64, last entry) (past, error)
 		if e.record.Kind != behalf.RecordStep && len(e.record.Kept) == 0 {
 			continue
 		}
+		r.park(&e.record)
 		if err := r.journal.expand(ctx, &e.record); err != nil {
 			return p, err
 		}
@@ -245,7 +250,7 @@ func (r *Run) replay(ctx context.Context, from uint64, last entry) (past, error)
 func (r *Run) restore(s *Suspended) {
 	r.Event, r.EventSeq, r.Raw, r.Steps = s.Event, s.EventSeq, s.Raw, slices.Clip(s.Steps)
 	r.Attempt, r.Retries, r.Wait = s.Attempt+1, s.Wait.Retries, s.Wait
-	r.user = s.Event.User.Hash()
+	r.user, r.parked = s.Event.User.Hash(), s.parked()
 }
 
 // Held says that no other attempt is known of: this is the run's first, or a record of its own keeps the others out.
@@ -275,9 +280,13 @@ func (r *Run) Record(ctx context.Context, step behalf.StepRecord) error {
 // Finish makes the result durable, with the run's last step where there was one, and with all that shows and replays
 // the run. Errors as Record.
 func (r *Run) Finish(ctx context.Context, step *behalf.StepRecord, result behalf.Result) error {
-	err := r.write(ctx, behalf.Record{Kind: behalf.RecordFinish, Step: step, Finish: &behalf.Finish{
+	rec := behalf.Record{Kind: behalf.RecordFinish, Step: step, Finish: &behalf.Finish{
 		Result: result, Event: r.Raw, Steps: r.Steps,
-	}})
+	}}
+	if r.unkept() {
+		rec.Step, rec.Finish = bare(step), bareFinish(rec.Finish)
+	}
+	err := r.write(ctx, rec)
 	if err == nil {
 		r.Standing, r.Result = Finished, result
 	}
@@ -287,6 +296,9 @@ func (r *Run) Finish(ctx context.Context, step *behalf.StepRecord, result behalf
 // Pause makes durable that the run waits, with the failed step that makes it wait where there was one. The returned
 // token goes into its timer. Errors as Record.
 func (r *Run) Pause(ctx context.Context, step *behalf.StepRecord, wait behalf.Wait) error {
+	if r.unkept() && step != nil {
+		step, wait.Why = bare(step), "a step failed"
+	}
 	err := r.write(ctx, behalf.Record{Kind: behalf.RecordWait, Step: step, Wait: &wait})
 	if err == nil {
 		r.Standing, r.Wait = Waiting, wait
@@ -304,7 +316,7 @@ func (r *Run) write(ctx context.Context, rec behalf.Record) error {
 		rec.User, rec.Version, rec.ResultHash = r.Event.User, r.Event.Version, r.Event.Origin.ResultHash
 		rec.ReplayOf = r.Event.Origin.ReplayOf
 	}
-	data, err := r.journal.encode(ctx, r.Event.Project, rec)
+	data, err := r.journal.encode(ctx, r.put, rec)
 	if err != nil {
 		return err
 	}

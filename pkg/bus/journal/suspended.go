@@ -17,6 +17,8 @@ type Suspended struct {
 	Attempt  int                 `json:"attempt"`
 	Steps    []behalf.StepRecord `json:"steps,omitempty"`
 	Wait     behalf.Wait         `json:"wait"`
+	// Parked is what was too large for the records of a run of which nothing shall be kept.
+	Parked []behalf.ObjectRef `json:"parked,omitempty"`
 	// Ref is where all of this lies when it is too large for a message.
 	Ref *behalf.ObjectRef `json:"ref,omitempty"`
 }
@@ -25,7 +27,7 @@ type Suspended struct {
 // objects cannot be reached.
 func (r *Run) Suspend(ctx context.Context) ([]byte, error) {
 	s := Suspended{
-		V: behalf.FormatVersion, Event: r.Event, EventSeq: r.EventSeq, Attempt: r.Attempt, Steps: r.Steps, Wait: r.Wait,
+		V: behalf.FormatVersion, Event: r.Event, EventSeq: r.EventSeq, Attempt: r.Attempt, Steps: r.Steps, Wait: r.Wait, Parked: r.parked,
 	}
 	data, err := json.Marshal(s)
 	if err != nil {
@@ -34,7 +36,7 @@ func (r *Run) Suspend(ctx context.Context) ([]byte, error) {
 	if len(data) <= r.journal.cfg.MaxRecord {
 		return data, nil
 	}
-	ref, err := r.journal.objects.PutObject(ctx, r.Event.Project, data)
+	ref, err := r.put(ctx, data)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/subject"
 )
 
-const patience = 20 * time.Second
+const patience = bustest.Patience
 
 // desk is a journal behind a proxy, and one beside it.
 type desk struct {
@@ -60,20 +60,6 @@ func (d *desk) kept(t *testing.T) uint64 {
 	return info.State.Msgs
 }
 
-func (d *desk) eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	late, tick := time.NewTimer(patience), time.NewTicker(5*time.Millisecond)
-	defer late.Stop()
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-late.C:
-			t.Fatalf("it never came that %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 // TestWriteThroughABadLine loses a record, or its acknowledgement, of a run's first and of a later write.
 func TestWriteThroughABadLine(t *testing.T) {
 	t.Parallel()
@@ -100,7 +86,7 @@ func TestWriteThroughABadLine(t *testing.T) {
 					err = run.Record(ctx, behalf.StepRecord{Path: "one", At: time.Now()})
 				})
 				if c.stored {
-					d.eventually(t, "it is stored", func() bool { return d.kept(t) == n+1 })
+					bustest.Eventually(t, "it is stored", func() bool { return d.kept(t) == n+1 })
 				}
 				// Longer than the write waits for its acknowledgement, so that it has begun to ask.
 				select {
@@ -133,7 +119,7 @@ func TestWriteIsTakenOver(t *testing.T) {
 	var err error
 	var done sync.WaitGroup
 	done.Go(func() { err = a.Record(t.Context(), behalf.StepRecord{Path: "one", At: time.Now()}) })
-	d.eventually(t, "it is stored", func() bool { return d.kept(t) == 1 })
+	bustest.Eventually(t, "it is stored", func() bool { return d.kept(t) == 1 })
 	b := open(t, d.beside, journal.Opening{Event: e, EventSeq: 1, Worker: "B", Seen: true, Deliveries: 2})
 	if err := b.Begin(t.Context()); err != nil {
 		t.Fatal(err)
@@ -171,7 +157,7 @@ func TestAClaimThatNobodyAcknowledgedFencesNobody(t *testing.T) {
 		t.Fatalf("%d records", n)
 	}
 	d.proxy.Cut(bustest.Pass)
-	d.eventually(t, "the record is written", func() bool {
+	bustest.Eventually(t, "the record is written", func() bool {
 		return run.Record(t.Context(), behalf.StepRecord{Path: "one", At: time.Now()}) == nil
 	})
 	if !run.Begun() || d.kept(t) != 2 {

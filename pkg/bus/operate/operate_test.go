@@ -233,7 +233,10 @@ func TestCancelQueued(t *testing.T) {
 		}
 		w.must(d.Ack(t.Context()))
 	}
-	w.eventually("all is settled", func() bool { _, err := w.bus.Queued(t.Context(), bustest.Project, e.Run, 0, time.Time{}); return err != nil })
+	w.eventually("all is settled", func() bool {
+		_, err := w.bus.Queued(t.Context(), bustest.Project, e.Run, 0, time.Time{})
+		return err != nil
+	})
 }
 
 func TestCancelOfARunThatIsNot(t *testing.T) {
@@ -261,7 +264,10 @@ func TestCancelWaiting(t *testing.T) {
 		Run: e.Run, Project: e.Project, Workflow: e.Workflow, Lane: e.Lane, At: time.Now().Add(time.Hour), Token: run.Token(), State: state,
 	}))
 	w.must(d.Ack(t.Context()))
-	w.eventually("the event is settled", func() bool { _, err := w.bus.Queued(t.Context(), bustest.Project, e.Run, 0, time.Time{}); return err != nil })
+	w.eventually("the event is settled", func() bool {
+		_, err := w.bus.Queued(t.Context(), bustest.Project, e.Run, 0, time.Time{})
+		return err != nil
+	})
 	w.cancel(e)
 	w.cancel(e)
 	w.nothing()
@@ -645,4 +651,11 @@ func TestFollow(t *testing.T) {
 	}
 	_, err = w.journal.Follow(t.Context(), q, "x", 0)
 	coded(t, err, fault.Invalid, "")
+}
+
+func (o *objects) DropObject(_ context.Context, ref behalf.ObjectRef) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.all, ref.Object)
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
@@ -42,6 +43,11 @@ func deployed(ctx context.Context) error {
 	}
 	if _, err := js.CreateOrUpdateObjectStore(ctx, store.ObjectStore(behalf.Production, 1)); err != nil {
 		return err
+	}
+	for _, cfg := range bus.ObjectStreams(behalf.Production, bus.Layout{}) {
+		if _, err := js.CreateOrUpdateStream(ctx, cfg); err != nil {
+			return err
+		}
 	}
 	s, err := store.New(ctx, nc, behalf.Production, store.Config{}, zerolog.Nop())
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/subject"
@@ -30,11 +31,11 @@ func TestAUserExistsFromTheFirstAccountUntilDeleted(t *testing.T) {
 		t.Errorf("made %+v", made)
 	}
 	found := must[store.Versioned[behalf.Account]](t)(s.FindAccount(t.Context(), project, a.ID))
-	found.Value.NeedsReauth = true
+	found.Value.State = behalf.AccountNeedsReauth
 	must[uint64](t)(s.PutAccount(t.Context(), found.Value, found.Revision))
 	_, err = s.PutAccount(t.Context(), found.Value, found.Revision)
 	wantKind(t, err, fault.Conflict)
-	if got := must[[]behalf.Account](t)(s.Accounts(t.Context(), project, user)); len(got) != 1 || !got[0].NeedsReauth {
+	if got := must[[]behalf.Account](t)(s.Accounts(t.Context(), project, user)); len(got) != 1 || got[0].Usable() {
 		t.Errorf("accounts %+v", got)
 	}
 
@@ -152,7 +153,7 @@ func TestWhatAnotherChangedIsForgotten(t *testing.T) {
 		if got := must[[]behalf.Account](t)(reader.AccountsFromLeader(t.Context(), project, user)); len(got) != n {
 			t.Fatalf("the leader shows %d of %d", len(got), n)
 		}
-		eventually(t, "the reader sees the new account", func() bool {
+		bustest.Eventually(t, "the reader sees the new account", func() bool {
 			return len(must[[]behalf.Account](t)(reader.Accounts(t.Context(), project, user))) == n
 		})
 		if n%7 == 0 {
@@ -161,7 +162,7 @@ func TestWhatAnotherChangedIsForgotten(t *testing.T) {
 	}
 	must[behalf.ExternalUser](t)(reader.User(t.Context(), project, user))
 	must[[]behalf.Account](t)(writer.DeleteUser(t.Context(), project, user))
-	eventually(t, "the reader forgets the user", func() bool {
+	bustest.Eventually(t, "the reader forgets the user", func() bool {
 		_, err := reader.User(t.Context(), project, user)
 		return fault.Is(err, fault.NotFound)
 	})
@@ -198,7 +199,7 @@ func TestAReadThatOverlapsAChangeIsNotKept(t *testing.T) {
 			reader.Reset()
 		}
 	}
-	eventually(t, "the last state is seen", func() bool {
+	bustest.Eventually(t, "the last state is seen", func() bool {
 		return must[[]behalf.Account](t)(reader.Accounts(t.Context(), project, user))[0].Name == "299"
 	})
 	close(stop)
@@ -220,7 +221,7 @@ func TestADeletedUsersNameIsGoneWithItsMarker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the bucket holds no message", func() bool {
+	bustest.Eventually(t, "the bucket holds no message", func() bool {
 		stream, err := js.Stream(t.Context(), "KV_"+subject.Users(behalf.Development))
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
@@ -22,7 +23,7 @@ func serve(tb testing.TB, dir string, port int) *server.Server {
 		tb.Fatal(err)
 	}
 	ns.Start()
-	if !ns.ReadyForConnections(10 * time.Second) {
+	if !ns.ReadyForConnections(bustest.Patience) {
 		tb.Fatal("the server does not start")
 	}
 	return ns
@@ -106,11 +107,11 @@ func TestWhatChangedBehindARestartIsSeen(t *testing.T) {
 		must[uint64](t)(late.PutAccount(t.Context(), account(user), 0))
 		want := len(must[[]behalf.Account](t)(late.AccountsFromLeader(t.Context(), project, user)))
 		<-again
-		eventually(t, "the deleted endpoint is gone", func() bool {
+		bustest.Eventually(t, "the deleted endpoint is gone", func() bool {
 			_, err := reader.Endpoint(t.Context(), gone.ID)
 			return fault.Is(err, fault.NotFound)
 		})
-		eventually(t, "the new account is there", func() bool {
+		bustest.Eventually(t, "the new account is there", func() bool {
 			got, err := reader.Accounts(t.Context(), project, user)
 			return err == nil && len(got) == want
 		})

@@ -102,7 +102,7 @@ func New(ctx context.Context, nc *nats.Conn, env behalf.Environment, cfg Config,
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "store.New", err)
 	}
-	objects, err := openObjects(ctx, nc, js, env, cfg)
+	objects, err := openObjects(ctx, nc, env, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
@@ -53,7 +55,7 @@ func newLab(tb testing.TB) *lab {
 		ns.Shutdown()
 		ns.WaitForShutdown()
 	})
-	if !ns.ReadyForConnections(10 * time.Second) {
+	if !ns.ReadyForConnections(bustest.Patience) {
 		tb.Fatal("the server does not start")
 	}
 	l := &lab{ns, dir}
@@ -74,6 +76,11 @@ func provision(tb testing.TB, nc *nats.Conn, env behalf.Environment) {
 	}
 	if _, err := js.CreateOrUpdateObjectStore(tb.Context(), store.ObjectStore(env, 1)); err != nil {
 		tb.Fatal(err)
+	}
+	for _, cfg := range bus.ObjectStreams(env, bus.Layout{Storage: bus.MinStorage}) {
+		if _, err := js.CreateOrUpdateStream(tb.Context(), cfg); err != nil {
+			tb.Fatal(err)
+		}
 	}
 }
 
@@ -112,24 +119,10 @@ func (l *lab) running(tb testing.TB, cfg store.Config) *store.Store {
 	})
 	select {
 	case <-s.Ready():
-	case <-time.After(10 * time.Second):
+	case <-time.After(bustest.Patience):
 		tb.Fatal("the copies are not filled")
 	}
 	return s
-}
-
-func eventually(tb testing.TB, what string, is func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(5 * time.Second)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-end:
-			tb.Fatalf("not within 5 seconds: %s", what)
-		}
-	}
 }
 
 func must[T any](tb testing.TB) func(T, error) T {
@@ -190,7 +183,7 @@ func TestADeletedOneDisappearsFromTheCopy(t *testing.T) {
 		if err := writer.DeleteEndpoint(t.Context(), e.ID); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the endpoint is gone", func() bool {
+		bustest.Eventually(t, "the endpoint is gone", func() bool {
 			_, err := reader.Endpoint(t.Context(), e.ID)
 			return fault.Is(err, fault.NotFound)
 		})
@@ -209,7 +202,7 @@ func TestARevokedClientIsKnownByEveryCopy(t *testing.T) {
 	if !must[behalf.Client](t)(writer.Client(t.Context(), c.ID)).Revoked {
 		t.Error("the writer's own copy is behind its write")
 	}
-	eventually(t, "the reader knows of the revocation", func() bool {
+	bustest.Eventually(t, "the reader knows of the revocation", func() bool {
 		return must[behalf.Client](t)(reader.Client(t.Context(), c.ID)).Revoked
 	})
 	if got := must[[]behalf.Client](t)(reader.Clients(t.Context(), project)); len(got) != 1 {
@@ -240,11 +233,11 @@ func TestAMissIsBelievedForItsTimeUnlessTheWatchKnowsBetter(t *testing.T) {
 	must[uint64](t)(l.store(t, store.Config{}).PutEndpoint(t.Context(), e, 0))
 	_, err = deaf.Endpoint(t.Context(), e.ID)
 	wantKind(t, err, fault.NotFound)
-	eventually(t, "the watch corrects the miss", func() bool {
+	bustest.Eventually(t, "the watch corrects the miss", func() bool {
 		_, err := running.Endpoint(t.Context(), e.ID)
 		return err == nil
 	})
-	eventually(t, "the miss is over", func() bool {
+	bustest.Eventually(t, "the miss is over", func() bool {
 		_, err := short.Endpoint(t.Context(), e.ID)
 		return err == nil
 	})
@@ -347,7 +340,7 @@ func TestResetFillsAnewWhileOldEntriesAnswer(t *testing.T) {
 		reader.Reset()
 		must[behalf.Endpoint](t)(reader.Endpoint(t.Context(), kept.ID))
 	}
-	eventually(t, "the deleted one is gone", func() bool {
+	bustest.Eventually(t, "the deleted one is gone", func() bool {
 		_, err := reader.Endpoint(t.Context(), gone.ID)
 		return fault.Is(err, fault.NotFound)
 	})

@@ -85,3 +85,16 @@ func ExampleRead() {
 	// tea.yaml:1: minutes must be a whole number, not a text; hint: write a number from 1 to 10
 	// tea.yaml:2: there is no field "sugr" here; hint: did you mean sugar?
 }
+
+func TestTheNearestWordIsTheOneThatWasMeant(t *testing.T) {
+	t.Parallel()
+	known := []string{"airtable_oauth", "google_calendar", "google_sheets", "slack"}
+	for written, want := range map[string]string{
+		"slak": "slack", "Slack": "slack", "airtable": "airtable_oauth", "google": "google_calendar", "google_sheet": "google_sheets",
+		"trello": "", "": "", "air": "", "_": "",
+	} {
+		if got, ok := strict.Nearest(written, known); got != want || ok != (want != "") {
+			t.Errorf("%q: got %q, %v", written, got, ok)
+		}
+	}
+}

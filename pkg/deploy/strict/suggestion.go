@@ -8,17 +8,31 @@ import (
 
 // suggestion names the known word nearest to what was written, else all of them.
 func suggestion(written string, known []string) string {
+	if word, ok := Nearest(written, known); ok {
+		return "did you mean " + word + "?"
+	}
+	return "write " + Alternatives(known)
+}
+
+// Nearest is the known word that was most likely meant: one with at most two letters wrong, else the first that goes on
+// after an underscore where what was written ends. It is not ok where there is none.
+func Nearest(written string, known []string) (string, bool) {
 	const near = 2
+	written = strings.ToLower(written)
 	best, least := "", near+1
 	for _, word := range known {
-		if d := distance(strings.ToLower(written), word, near); d < least {
+		if d := distance(written, word, near); d < least {
 			best, least = word, d
 		}
 	}
 	if best != "" && least < len(best) {
-		return "did you mean " + best + "?"
+		return best, true
 	}
-	return "write " + Alternatives(known)
+	i := slices.IndexFunc(known, func(word string) bool { return written != "" && strings.HasPrefix(word, written+"_") })
+	if i < 0 {
+		return "", false
+	}
+	return known[i], true
 }
 
 // Alternatives lists words for a message, as in "a, b or c".

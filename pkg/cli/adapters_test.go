@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"slices"
+	"testing"
+	"testing/fstest"
+
+	"github.com/behalf-dev/behalf/pkg/app"
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/credential"
+	"github.com/behalf-dev/behalf/pkg/credential/credentialtest"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/secret"
+)
+
+const desk = `slug: desk
+name: Desk
+base_url: https://{subdomain}.desk.example
+auth: { type: keys, send: [{ header: Authorization, value: "Bearer {key}" }] }
+fields: { subdomain: { from: credential, public: true }, key: { from: credential } }
+`
+
+// What a file calls public stays in logs; everything else of a credential is a secret, also what no step sees.
+func TestSecretsOfAnAccount(t *testing.T) {
+	t.Parallel()
+	apps, err := app.Load(fstest.MapFS{"desk.yaml": &fstest.MapFile{Data: []byte(desk)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := credentialtest.NewMemory()
+	account := behalf.Account{ID: "apn_1", Project: "proj_1", App: "desk", User: "abc-123"}
+	_, err = store.Put(t.Context(), credential.PathOf(behalf.Development, account), credential.Credential{
+		Fields: map[string]secret.String{
+			"subdomain": secret.New("acme-host"), "key": secret.New("the-key"), "unknown": secret.New("unheard-of"),
+		},
+		RefreshToken: secret.New("the-refresh-token"),
+	}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth, err := stepAuth{behalf.Development, store, apps}.Auth(t.Context(), account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var secrets []string
+	for _, s := range auth.Secrets {
+		secrets = append(secrets, s.Reveal())
+	}
+	slices.Sort(secrets)
+	if want := []string{"the-key", "the-refresh-token", "unheard-of"}; !slices.Equal(secrets, want) {
+		t.Errorf("secrets are %v, want %v", secrets, want)
+	}
+	if len(auth.Fields) != 2 || auth.Fields["subdomain"].Reveal() != "acme-host" {
+		t.Errorf("a step sees %d fields", len(auth.Fields))
+	}
+	// A worker without the team's apps is no reason to tell the user to connect again.
+	account.App = "acme"
+	if _, err := (stepAuth{behalf.Development, store, apps}).Auth(t.Context(), account); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("an app that this worker does not have: %v", err)
+	}
+}
