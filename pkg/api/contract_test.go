@@ -468,7 +468,7 @@ func TestTheContractNotices(t *testing.T) {
 	t.Parallel()
 	c := openContract(t)
 	asJSON := http.Header{"Content-Type": {"application/json"}}
-	account := `{"id":"apn_a","app":"slack","environment":"production","healthy":true,"created_at":"2026-11-24T00:00:00Z","updated_at":"2026-11-24T00:00:00Z"}`
+	account := `{"id":"apn_a","app":"slack","environment":"production","healthy":true,"state":"active","created_at":"2026-11-24T00:00:00Z","updated_at":"2026-11-24T00:00:00Z"}`
 	list := func(account string) string {
 		return `{"data":[` + account + `],"page_info":{"count":1,"end_cursor":null}}`
 	}

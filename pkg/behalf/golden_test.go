@@ -32,6 +32,7 @@ func TestGolden(t *testing.T) {
 		"account":  func() any { return new(behalf.Account) },
 		"user":     func() any { return new(behalf.ExternalUser) },
 		"client":   func() any { return new(behalf.Client) },
+		"oauthapp": func() any { return new(behalf.OAuthApp) },
 		"project":  func() any { return new(store.Project) },
 	}
 	files, err := filepath.Glob("testdata/golden/*/*.json")
@@ -131,8 +132,10 @@ func TestGoldenIsComplete(t *testing.T) {
 		behalf.Need{},
 		behalf.Endpoint{},
 		behalf.Account{},
+		behalf.Grant{},
 		behalf.ExternalUser{},
 		behalf.Client{},
+		behalf.OAuthApp{},
 		store.Project{},
 	} {
 		of := reflect.TypeOf(value)

@@ -124,6 +124,9 @@ func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
 	if err := checkQueued(f.maxQueued); err != nil {
 		return d, err
 	}
+	if err := f.rates.set(new(ingress.Config)); err != nil { // told before anything is made
+		return d, err
+	}
 	if err := os.MkdirAll(f.dataDir, 0o700); err != nil {
 		return d, fault.Newf(fault.Invalid, "cli.dev", "cannot make the data folder %s", f.dataDir).Because(err)
 	}

@@ -38,7 +38,10 @@ func rateOf(flag, text string, burst int) (web.Rate, error) {
 	if err != nil || !(perSecond >= 0 && perSecond <= 1e6) { // written so that NaN is refused
 		return web.Rate{}, fault.Newf(fault.Invalid, "cli.rate", "%s must be requests a second, such as 50 or 0.5, at most 1000000; not %q", flag, text)
 	}
-	if burst == 0 {
+	switch {
+	case perSecond == 0:
+		return web.Rate{}, nil
+	case burst == 0:
 		burst = int(math.Ceil(2 * perSecond))
 	}
 	return web.Rate{PerSecond: perSecond, Burst: burst}, nil

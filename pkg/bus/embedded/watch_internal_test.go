@@ -25,7 +25,9 @@ func TestAServerThatStoresNoMoreIsNoticed(t *testing.T) {
 	}
 
 	go func() { watched <- s.Watch(t.Context()) }()
-	s.ns.ShutdownJetStream() // as the server itself does where it is out of space
+	if err := s.ns.ShutdownJetStream(); err != nil { // as the server itself does where it is out of space
+		t.Fatal(err)
+	}
 	select {
 	case err := <-watched:
 		if !fault.Is(err, fault.Exhausted) {
