@@ -68,8 +68,10 @@ func newMemory() *memory {
 }
 
 func (m *memory) env() api.Env {
-	return api.Env{Workflows: m, Endpoints: m, Versions: m, Users: m, Accounts: m, Clients: m, Runs: m, Credentials: m,
-		Operator: operations{m}, Letters: operations{m}, Events: operations{m}}
+	return api.Env{
+		Workflows: m, Endpoints: m, Versions: m, Users: m, Accounts: m, Clients: m, Runs: m, Credentials: m,
+		Operator: operations{m}, Letters: operations{m}, Events: operations{m},
+	}
 }
 
 // enter begins a method; the caller defers the unlock.
