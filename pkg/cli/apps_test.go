@@ -144,8 +144,7 @@ func TestARoleRefusesBadApps(t *testing.T) {
 	s := terminal{t, t.TempDir()}
 	for _, args := range [][]string{
 		{"dev", "--apps", dir, "--addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0", "--practice-addr", "127.0.0.1:0", "--nats-addr", "none"},
-		{"api", "--apps", dir},
-		{"worker", "--env", "development", "--apps", dir},
+		{"api", "--apps", dir}, {"worker", "--env", "development", "--apps", dir},
 	} {
 		_, stderr, code := s.run("", args...)
 		for _, part := range []string{filepath.Join(dir, "slack.yaml") + ":1: there is an app slack already; hint: give yours another slug", filepath.Join(dir, "b.yaml") + ":1: name is missing"} {
