@@ -102,6 +102,13 @@ func (o *Operator) ended(ctx context.Context, run behalf.Run) bool {
 		if pause(ctx, delay) != nil {
 			return false
 		}
+		if delay < 200*time.Millisecond {
+			continue
+		}
+		// Said again, so that a worker which has come since hears it; where none holds the run any more, it died with it.
+		if held, err := o.bus.Stop(ctx, run.ID); err == nil && !held {
+			return false
+		}
 	}
 }
 
