@@ -226,7 +226,9 @@ func TestDeadLetterIsReplayedOnce(t *testing.T) {
 	w.worker()
 	was := w.accepted(d.PathURL, "letter")
 	var letter struct {
-		ID, Reason, Run string
+		ID     string `json:"id"`
+		Reason string `json:"reason"`
+		Run    string `json:"run"`
 	}
 	eventually(t, asLongAsItTakes, "there is no letter", func() bool { return w.dead() == 1 })
 	if err := json.Unmarshal([]byte(w.mustRun("", "deadletters", "list", "--env", "development", "--json")), &letter); err != nil {
@@ -283,8 +285,8 @@ func TestTailPrintsRunsAsTheyFinish(t *testing.T) {
 	})
 	for line := range strings.Lines(tail.output()) {
 		var run struct {
-			Workflow behalf.WorkflowID
-			State    behalf.RunState
+			Workflow behalf.WorkflowID `json:"workflow"`
+			State    behalf.RunState   `json:"state"`
 		}
 		if err := json.Unmarshal([]byte(line), &run); err != nil || run.Workflow != d.WorkflowID || run.State != behalf.StateOK {
 			t.Errorf("%q, %v", line, err)

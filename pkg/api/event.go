@@ -127,7 +127,7 @@ func withTrigger(ctx context.Context, events Events, event json.RawMessage) (jso
 	}
 	trigger, err := events.Trigger(ctx, e)
 	if fault.Is(err, fault.Conflict) {
-		return event, nil
+		return event, nil //nolint:nilerr // what is gone is told by the reference that stays
 	}
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -131,7 +132,7 @@ func (o operations) ReplayLetter(ctx context.Context, l operate.Opened, r operat
 }
 
 // again is a letter that was replayed, and is gone.
-var again = behalf.NewLetterID(8, time.Unix(1, 0)) //nolint:gochecknoglobals // a constant in all but name
+var again = behalf.NewLetterID(8, time.Unix(1, 0))
 
 func (o operations) Replayed(_ context.Context, p behalf.ProjectID, id behalf.LetterID) (behalf.RunID, error) {
 	err := o.fails("Replayed")
@@ -284,12 +285,13 @@ func TestShowRunOfALargeEvent(t *testing.T) {
 	var shown struct {
 		Event struct {
 			Trigger struct {
-				Method, Body string
-				Truncated    bool `json:"body_truncated"`
-				Bytes        int  `json:"body_bytes"`
-			}
+				Method    string `json:"method"`
+				Body      string `json:"body"`
+				Truncated bool   `json:"body_truncated"`
+				Bytes     int    `json:"body_bytes"`
+			} `json:"trigger"`
 			Ref *behalf.ObjectRef `json:"trigger_ref"`
-		}
+		} `json:"event"`
 	}
 	get := func() {
 		t.Helper()
@@ -300,7 +302,7 @@ func TestShowRunOfALargeEvent(t *testing.T) {
 	}
 	get()
 	trigger := shown.Event.Trigger
-	if trigger.Method != "PUT" || !trigger.Truncated || trigger.Bytes != 200_002 || !strings.HasPrefix(trigger.Body, `"éé`) || len(trigger.Body) > 64<<10 || shown.Event.Ref == nil {
+	if trigger.Method != http.MethodPut || !trigger.Truncated || trigger.Bytes != 200_002 || !strings.HasPrefix(trigger.Body, `"éé`) || len(trigger.Body) > 64<<10 || shown.Event.Ref == nil {
 		t.Errorf("%s, truncated %t, %d bytes, %d shown", trigger.Method, trigger.Truncated, trigger.Bytes, len(trigger.Body))
 	}
 	w.dev.fail("Trigger", fault.New(fault.Conflict, "memory", "gone").WithCode(operate.CodeEventNotStored))

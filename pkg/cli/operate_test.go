@@ -119,7 +119,7 @@ func TestTestEvents(t *testing.T) {
 	id := fieldsOf[struct {
 		Event string `json:"event_id"`
 	}](t, string(body)).Event
-	if e := fieldsOf[savedEvent](t, s.must("events", "list", "--kind", "test", "--json")); string(e.ID) != id || !e.Test || e.Run != "" || e.Method != "PUT" || e.Path != "/a/b" {
+	if e := fieldsOf[savedEvent](t, s.must("events", "list", "--kind", "test", "--json")); string(e.ID) != id || !e.Test || e.Run != "" || e.Method != http.MethodPut || e.Path != "/a/b" {
 		t.Errorf("%+v", e)
 	}
 	if out := s.must("runs", "list"); out != "" {
@@ -131,7 +131,7 @@ func TestTestEvents(t *testing.T) {
 	sent := s.eventually(func(out string) bool { return out != "" }, "events", "list", "--kind", "run", "--json")
 	e := fieldsOf[savedEvent](t, s.must("events", "save", string(fieldsOf[savedEvent](t, sent).ID), "-o", "-"))
 	var was trigger
-	if err := json.Unmarshal(e.Trigger, &was); err != nil || was.Method != "PUT" || was.Path != "/a/b" || len(was.Query) != 1 || string(was.Query["q"]) != `"1"` || !strings.Contains(string(was.Body), "for later") {
+	if err := json.Unmarshal(e.Trigger, &was); err != nil || was.Method != http.MethodPut || was.Path != "/a/b" || len(was.Query) != 1 || string(was.Query["q"]) != `"1"` || !strings.Contains(string(was.Body), "for later") {
 		t.Errorf("%+v, %v", was, err)
 	}
 }

@@ -164,13 +164,13 @@ func (r *remote) tail(ctx context.Context, query url.Values, each func(json.RawM
 		err := r.call(ctx, http.MethodGet, "/v1/runs/tail?"+query.Encode(), nil, &page)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // interrupted, which is how a tail ends
 		case fault.Is(err, fault.Unauthenticated) && !first: // an hour has passed
 			r.token, first = secret.String{}, true
 			continue
 		case fault.Is(err, fault.Unavailable) && !first:
 			if rest(ctx, tailAgain) != nil {
-				return nil
+				return nil //nolint:nilerr // interrupted, which is how a tail ends
 			}
 			continue
 		case err != nil:

@@ -142,25 +142,21 @@ func (w *world) nothing() {
 	}
 }
 
-func (w *world) publish(change ...func(*behalf.Event)) behalf.Event {
+func (w *world) publish() behalf.Event {
 	w.t.Helper()
 	e := bustest.Event()
-	for _, f := range change {
-		f(&e)
-	}
 	_, err := w.bus.Publish(w.t.Context(), e, "")
 	w.must(err)
 	return e
 }
 
-func (w *world) cancel(e behalf.Event) behalf.Run {
+func (w *world) cancel(e behalf.Event) {
 	w.t.Helper()
 	run, err := w.Cancel(w.t.Context(), bustest.Project, e.Run)
 	w.must(err)
 	if run.State != behalf.StateCanceled {
 		w.t.Fatalf("the run is %s", run.State)
 	}
-	return run
 }
 
 func (w *world) show(run behalf.RunID) behalf.Run {
