@@ -21,6 +21,7 @@ const (
 
 // answer renders what became of the request.
 func (c *call) answer(result behalf.Result) {
+	c.partIfDraining()
 	failure := failureOf(result)
 	c.outcome = outcomeOK
 	if failure != nil {
@@ -33,8 +34,17 @@ func (c *call) answer(result behalf.Result) {
 	Render(c.w, c.r, result, c.trusted())
 }
 
+// partIfDraining ends the connection with this answer where the server leaves, so that its client sends nothing more on a
+// connection that is about to be closed.
+func (c *call) partIfDraining() {
+	if c.server.draining.Load() {
+		c.w.Header()["Connection"] = []string{"close"}
+	}
+}
+
 // accepted answers a caller who does not wait: what the version's file says, or the run id.
 func (c *call) accepted() {
+	c.partIfDraining()
 	c.outcome = outcomeAccepted
 	respond := c.endpoint.Trigger.Respond
 	if respond.Mode == behalf.RespondStatic && respond.Static != nil {

@@ -418,6 +418,24 @@ func TestDraining(t *testing.T) {
 	}
 }
 
+// Also the last answers of a server that leaves end their connections: none is there for a next request when it closes.
+func TestAnswersWhileDrainingPart(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []behalf.RespondMode{behalf.RespondImmediate, behalf.RespondCustom} {
+		w := newWorld(behalf.AuthNone, mode)
+		w.answers(behalf.Result{State: behalf.StateOK, Response: &behalf.Response{Status: 200, Headers: map[string]string{"Connection": "keep-alive"}}})
+		s := w.server()
+		w.bus.publish = func(_ context.Context, stored func()) error {
+			s.Drain() // it was on its way
+			stored()
+			return nil
+		}
+		if res := serve(s, request(http.MethodPost, "", "", "")); res.status != 200 || res.header.Get("Connection") != "close" {
+			t.Errorf("%s: answered %d, Connection %q", mode, res.status, res.header.Get("Connection"))
+		}
+	}
+}
+
 func TestReady(t *testing.T) {
 	t.Parallel()
 	w := newWorld(behalf.AuthNone, behalf.RespondImmediate)

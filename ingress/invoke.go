@@ -48,7 +48,6 @@ type call struct {
 // have been, everything is answered here.
 func (s *Server) invoke(ctx context.Context, c *call) error {
 	if s.draining.Load() {
-		c.w.Header().Set("Connection", "close")
 		return refusedFor(s.metrics, "draining", behalf.FailUnavailable())
 	}
 	var err error

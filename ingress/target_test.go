@@ -14,11 +14,22 @@ import (
 // else nothing is here.
 func FuzzTarget(f *testing.F) {
 	for _, seed := range [][2]string{
-		{"127.0.0.1", "/e/" + endpointID}, {"127.0.0.1:8080", "/e/" + endpointID + "/a/../b//c;d"}, {endpointID + ".flows.example", "/"},
-		{strings.ToUpper(endpointID) + ".FLOWS.example.:443", "//e/x"}, {"x." + endpointID + ".flows.example", "/"}, {"flows.example", "/e/"},
-		{endpointID + ".flows.example.evil.example", "/"}, {"evil.example", "/e/" + endpointID + "%2Fa"}, {"[::1]:80", "/e/%65nabc"},
-		{"", "*"}, {"127.0.0.1", "/e//" + endpointID}, {"127.0.0.1", "/%65/" + endpointID}, {"127.0.0.1", "/e/../e/" + endpointID},
-		{"127.0.0.1", "http://x/e/" + endpointID + "?a=1#b"}, {endpointID + "..flows.example", "/\x00"}, {"\xff", "/e/" + endpointID + "\xff"},
+		{"127.0.0.1", "/e/" + endpointID},
+		{"127.0.0.1:8080", "/e/" + endpointID + "/a/../b//c;d"},
+		{endpointID + ".flows.example", "/"},
+		{strings.ToUpper(endpointID) + ".FLOWS.example.:443", "//e/x"},
+		{"x." + endpointID + ".flows.example", "/"},
+		{"flows.example", "/e/"},
+		{endpointID + ".flows.example.evil.example", "/"},
+		{"evil.example", "/e/" + endpointID + "%2Fa"},
+		{"[::1]:80", "/e/%65nabc"},
+		{"", "*"},
+		{"127.0.0.1", "/e//" + endpointID},
+		{"127.0.0.1", "/%65/" + endpointID},
+		{"127.0.0.1", "/e/../e/" + endpointID},
+		{"127.0.0.1", "http://x/e/" + endpointID + "?a=1#b"},
+		{endpointID + "..flows.example", "/\x00"},
+		{"\xff", "/e/" + endpointID + "\xff"},
 	} {
 		f.Add(seed[0], seed[1])
 	}

@@ -77,11 +77,11 @@ func TestBadCode(t *testing.T) {
 	w.idle()
 	select {
 	case <-worker.ended:
-		t.Errorf("the worker ended:\n%s", worker.tail(3000))
+		t.Errorf("the worker ended:\n%s", worker.tail())
 	default:
 	}
 	if strings.Contains(worker.output(), "panic") {
-		t.Errorf("the worker panicked:\n%s", worker.tail(3000))
+		t.Errorf("the worker panicked:\n%s", worker.tail())
 	}
 	if n := w.dead(); n != 0 {
 		t.Errorf("%d dead letters", n)

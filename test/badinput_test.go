@@ -59,7 +59,7 @@ var (
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	b := &badWorld{world: w, all: map[behalf.Environment]jetstream.JetStream{}}
+	b := &badWorld{world: w, all: make(map[behalf.Environment]jetstream.JetStream)}
 	for _, env := range behalf.Environments() {
 		_, b.all[env] = w.nats.connect(t, env)
 	}
@@ -153,6 +153,7 @@ func firstAnswer(in *bufio.Reader) (says, string) {
 			return says{}, err.Error()
 		}
 		body, _ := io.ReadAll(res.Body) // an answer that is cut off is shorter than it is to be
+		_ = res.Body.Close()
 		if res.StatusCode != http.StatusContinue {
 			return says{res.StatusCode, codeOf(res.Header, body)}, string(body)
 		}
@@ -164,7 +165,10 @@ func codeOf(h http.Header, body []byte) string {
 	if code := h.Get("X-Behalf-Error"); code != "" {
 		return code
 	}
-	var flat struct{ Error, Code string }
+	var flat struct {
+		Error string `json:"error"`
+		Code  string `json:"code"`
+	}
 	if json.Unmarshal(body, &flat) != nil {
 		return ""
 	}
@@ -201,12 +205,12 @@ func (b *badWorld) survived(t *testing.T) {
 	for _, p := range []*process{b.api.process, b.ingress.process} {
 		select {
 		case <-p.ended:
-			t.Errorf("%s ended:\n%s", p.name, p.tail(3000))
+			t.Errorf("%s ended:\n%s", p.name, p.tail())
 		default:
 		}
 		for _, word := range []string{"panic", `"level":"error"`, "goroutine "} {
 			if strings.Contains(p.output(), word) {
-				t.Errorf("the log of %s has %q:\n%s", p.name, word, p.tail(3000))
+				t.Errorf("the log of %s has %q:\n%s", p.name, word, p.tail())
 			}
 		}
 	}

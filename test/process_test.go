@@ -110,7 +110,7 @@ func start(t *testing.T, dir, name string, env []string, program string, args ..
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() && firstOf(p.log) {
-			t.Logf("the end of %s:\n%s", p.log, p.tail(3000))
+			t.Logf("the end of %s:\n%s", p.log, p.tail())
 		}
 	})
 	return p
@@ -158,7 +158,8 @@ func (p *process) output() string {
 	return string(b)
 }
 
-func (p *process) tail(n int) string {
+func (p *process) tail() string {
+	const n = 3000
 	b := []byte(p.output())
 	return string(bytes.TrimSpace(b[max(0, len(b)-n):]))
 }
@@ -183,7 +184,7 @@ func (p *process) until(t *testing.T, what string, done func() bool) {
 		select {
 		case <-p.ended:
 			if !done() {
-				t.Fatalf("%s ended by itself:\n%s", p.name, p.tail(3000))
+				t.Fatalf("%s ended by itself:\n%s", p.name, p.tail())
 			}
 		default:
 		}

@@ -82,6 +82,6 @@ func (r *role) ends(t *testing.T, code int) {
 		t.Fatalf("%s does not end", r.name)
 	}
 	if got := r.cmd.ProcessState.ExitCode(); got != code {
-		t.Fatalf("%s ended with %d, want %d:\n%s", r.name, got, code, r.tail(3000))
+		t.Fatalf("%s ended with %d, want %d:\n%s", r.name, got, code, r.tail())
 	}
 }

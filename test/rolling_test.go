@@ -94,12 +94,15 @@ type rolling struct {
 	over      chan struct{}
 }
 
+// perSecond is the rate of the load.
+const perSecond = 200
+
 // mostAtOnce bounds the requests that wait for an answer, so that a machine that cannot keep the rate is slow and does not
 // drown.
 const mostAtOnce = 1000
 
-// at sends an event to each workflow in turn, so many a second, until stopped.
-func (b *balancer) at(perSecond int, flows ...deployed) *rolling {
+// load sends an event to each workflow in turn, so many a second, until stopped.
+func (b *balancer) load(flows ...deployed) *rolling {
 	r := &rolling{ledger: &ledger{answers: map[string]answer{}}, stop: make(chan struct{}), over: make(chan struct{})}
 	go func() {
 		defer close(r.over)
@@ -112,7 +115,7 @@ func (b *balancer) at(perSecond int, flows ...deployed) *rolling {
 				return
 			case <-tick:
 			}
-			for due := int(time.Since(began).Seconds() * float64(perSecond)); sent < due; sent++ { // a late tick is made up for
+			for due := int(time.Since(began).Seconds() * perSecond); sent < due; sent++ { // a late tick is made up for
 				name, flow := fmt.Sprintf("event-%d", sent), flows[sent%len(flows)]
 				room <- struct{}{}
 				requests.Go(func() {
@@ -131,22 +134,21 @@ func (b *balancer) at(perSecond int, flows ...deployed) *rolling {
 // is lost, none is executed twice.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
-	const perSecond = 200
 	w := newWorldOf(t, 30*time.Second)
 	fronts := []*role{w.ingress, w.another("ingress-two")}
 	workers := []*role{w.worker(), w.worker(), w.worker()}
 	custom, immediate := w.deploy("custom", oneStep("custom", 20)), w.deploy("immediate", oneStep("immediate", 20))
 	began := time.Now()
-	load := newBalancer(w, fronts...).at(perSecond, custom, immediate)
+	load := newBalancer(w, fronts...).load(custom, immediate)
 	deploys := 0
 	for _, r := range append(append(fronts, workers...), w.api) {
-		goesOn(t, load.ledger, perSecond)
+		goesOn(t, load.ledger)
 		r.leaves(t)
 		r.start()
 		deploys++
 		w.deploy("custom", oneStep("custom", 20+deploys)) // another version each time
 	}
-	goesOn(t, load.ledger, perSecond)
+	goesOn(t, load.ledger)
 	close(load.stop)
 	<-load.over
 	lasted := time.Since(began)
@@ -171,7 +173,7 @@ func TestRollingRestart(t *testing.T) {
 }
 
 // goesOn waits until a second's worth of requests has been answered from now on.
-func goesOn(t *testing.T, l *ledger, perSecond int) {
+func goesOn(t *testing.T, l *ledger) {
 	t.Helper()
 	before := l.len()
 	eventually(t, 2*asLongAsItTakes, "no requests are answered", func() bool { return l.len() >= before+perSecond })

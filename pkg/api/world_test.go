@@ -369,8 +369,8 @@ type shown struct{}
 
 func (shown) Apps() []api.AppView {
 	return []api.AppView{
-		{Slug: "github", Name: "GitHub", AuthType: "oauth", Categories: []string{}, Fields: []api.FieldView{{Name: "oauth_access_token", From: "credential", Secret: true}}},
-		{Slug: "slack", Name: "Slack", Description: "Messages", AuthType: "oauth", Categories: []string{}, Fields: []api.FieldView{}},
+		{Slug: "github", Name: "GitHub", AuthType: "oauth", Categories: []string{}, AuthFields: []string{}, Fields: []api.FieldView{{Name: "oauth_access_token", From: "credential", Secret: true}}},
+		{Slug: "slack", Name: "Slack", Description: "Messages", AuthType: "oauth", Categories: []string{}, AuthFields: []string{}, Fields: []api.FieldView{}},
 	}
 }
 

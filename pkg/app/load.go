@@ -42,8 +42,8 @@ func loadFolder(files fs.FS, apps map[behalf.AppSlug]App, own bool) (strict.Mist
 	var mistakes strict.Mistakes
 	for _, entry := range entries {
 		name := entry.Name()
-		if strings.HasSuffix(name, ".yml") {
-			mistakes = append(mistakes, strict.Mistake{File: name, What: "the file of an app ends in .yaml", Hint: "rename it to " + strings.TrimSuffix(name, ".yml") + ".yaml"})
+		if plain, short := strings.CutSuffix(name, ".yml"); short {
+			mistakes = append(mistakes, strict.Mistake{File: name, What: "the file of an app ends in .yaml", Hint: "rename it to " + plain + ".yaml"})
 		}
 		if !strings.HasSuffix(name, ".yaml") || strings.HasPrefix(name, ".") {
 			continue

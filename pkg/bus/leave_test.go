@@ -30,7 +30,7 @@ func TestALeavingSourceKeepsNothing(t *testing.T) {
 	defer stop()
 	publisher.Go(func() {
 		for publishing.Err() == nil {
-			if _, err := front.Publish(t.Context(), bustest.Event(), ""); err != nil && t.Context().Err() == nil {
+			if _, err := front.Publish(publishing, bustest.Event(), ""); err != nil && publishing.Err() == nil {
 				t.Error(err)
 				return
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -197,8 +198,8 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 	runs, keyed := journal(subject.Runs(env), "run"), journal(subject.Keyed(env), "key")
 	runs.MaxAge, runs.MaxMsgs = keepRuns, l.RunsMaxMsgs
 	keyed.MaxAge = keepKeyed
-	// One without a limit comes first: none can be made where everything is reserved.
-	return append(ObjectStreams(env, l), []jetstream.StreamConfig{
+	objects := ObjectStreams(env, l)
+	return slices.Concat(objects[:1], []jetstream.StreamConfig{ // what has no limit can only be made while not all is reserved
 		{
 			Name: subject.Events(env), Subjects: []string{"evt." + e + ".>"}, Storage: jetstream.FileStorage, Replicas: l.Replicas,
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true,
@@ -218,11 +219,11 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 			Name: subject.Tests(env), Subjects: []string{"test." + e + ".*.*"}, Storage: jetstream.FileStorage, Replicas: l.Replicas,
 			Discard: jetstream.DiscardOld, MaxMsgsPerSubject: keepTests, MaxAge: keepTestsFor, MaxBytes: l.tests(), Duplicates: dedupeWindow,
 		},
-	}...)
+	}, objects[1:])
 }
 
 // ObjectStreams are the streams behind the object stores whose contents end by themselves: of files, and of what belongs
-// to one run. What a dead ingress or worker left in them ends as well.
+// to one run. What a dead ingress or worker left in them ends as well. The one without a limit stands first.
 func ObjectStreams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 	l = l.withDefaults()
 	objects := func(name, what string) jetstream.StreamConfig {

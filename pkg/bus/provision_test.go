@@ -141,7 +141,7 @@ func TestTooLittleStorage(t *testing.T) {
 	if !fault.Is(err, fault.Exhausted) {
 		t.Fatalf("the error is %v", err)
 	}
-	for _, part := range []string{"HIST_development", "development want 2 GiB", "max_file_store", "has reserved 768 MiB"} {
+	for _, part := range []string{"HIST_development", "development want 2 GiB", "max_file_store", "has reserved 512 MiB"} {
 		if !strings.Contains(fault.Safe(err), part) {
 			t.Errorf("%q does not say %q", fault.Safe(err), part)
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -73,7 +74,7 @@ func vendorOf(t *testing.T) (url string, sent func() []string) {
 	return server.URL, func() []string {
 		mu.Lock()
 		defer mu.Unlock()
-		return append([]string(nil), all...)
+		return slices.Clone(all)
 	}
 }
 
@@ -144,7 +145,8 @@ func TestARoleRefusesBadApps(t *testing.T) {
 	s := terminal{t, t.TempDir()}
 	for _, args := range [][]string{
 		{"dev", "--apps", dir, "--addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0", "--practice-addr", "127.0.0.1:0", "--nats-addr", "none"},
-		{"api", "--apps", dir}, {"worker", "--env", "development", "--apps", dir},
+		{"api", "--apps", dir},
+		{"worker", "--env", "development", "--apps", dir},
 	} {
 		_, stderr, code := s.run("", args...)
 		for _, part := range []string{filepath.Join(dir, "slack.yaml") + ":1: there is an app slack already; hint: give yours another slug", filepath.Join(dir, "b.yaml") + ":1: name is missing"} {

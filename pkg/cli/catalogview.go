@@ -6,7 +6,6 @@ import (
 	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/app"
-	"github.com/behalf-dev/behalf/pkg/behalf"
 )
 
 // catalogView is the catalogues as the API shows them.
@@ -126,7 +125,7 @@ func appOf(a api.ActionView) string {
 	switch {
 	case a.AnyApp:
 		return "any app"
-	case a.App == behalf.AppSlug(""):
+	case a.App == "":
 		return "-"
 	}
 	return string(a.App)

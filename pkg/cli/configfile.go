@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -109,6 +110,7 @@ const (
 	kindURL
 	kindList
 	kindCount
+	kindNumber
 	kindDuration
 	kindStorage
 )
@@ -139,6 +141,8 @@ func (k settingKey) read(field strict.Value) (string, bool) {
 	case kindCount:
 		n, ok := field.Int(1, 1<<40)
 		return fmt.Sprint(n), ok
+	case kindNumber:
+		return readConfigNumber(k, field)
 	case kindText, kindURL, kindDuration, kindStorage:
 	}
 	text, ok := field.Text("write " + k.key + ": and a text, in quotes where it looks like a number")
@@ -171,12 +175,24 @@ func (k settingKey) wrong(text string) (what, hint string) {
 		if u.User != nil {
 			return "must hold no user and password: this file holds no secrets", "nats_creds names a file of credentials"
 		}
-	case kindText, kindList, kindCount:
+	case kindText, kindList, kindCount, kindNumber:
 	}
 	if text == "" {
 		return "is empty", "leave the line out for the default"
 	}
 	return "", ""
+}
+
+// readConfigNumber reads a number that is not negative.
+func readConfigNumber(k settingKey, field strict.Value) (string, bool) {
+	value, ok := field.JSON(func(strict.Value, string) {})
+	if number, isNumber := value.(json.Number); isNumber && !strings.HasPrefix(number.String(), "-") {
+		return number.String(), ok
+	}
+	if ok {
+		field.Mistake(k.key+" must be a number of 0 or more", "write 50 or 0.5")
+	}
+	return "", false
 }
 
 func readConfigList(k settingKey, field strict.Value) (string, bool) {

@@ -113,6 +113,7 @@ slots: none
 trusted_proxies: 10.0.0.0/8
 frobnicate: true
 node: ""
+rate: fast
 `))
 	if !fault.Is(err, fault.Invalid) || strings.Contains(err.Error(), "canary") {
 		t.Fatalf("got %v", err)
@@ -129,7 +130,8 @@ behalf.yaml:9: ack_wait is given twice; it is on line 8 already; hint: keep one 
 behalf.yaml:10: slots must be a whole number, not a text; hint: write a number from 1 to 1099511627776
 behalf.yaml:11: trusted_proxies must be a list, not a text; hint: write trusted_proxies: [one, two]
 behalf.yaml:12: there is no setting "frobnicate"; hint: ` + "`behalf config show` lists the settings" + `
-behalf.yaml:13: node is empty; hint: leave the line out for the default`
+behalf.yaml:13: node is empty; hint: leave the line out for the default
+behalf.yaml:14: rate must be a number of 0 or more; hint: write 50 or 0.5`
 	if err.Error() != want {
 		t.Errorf("got\n%v", err)
 	}

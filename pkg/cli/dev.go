@@ -303,7 +303,7 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	answered, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
 	cached := credential.NewCached(d.secrets, credential.CacheConfig{})
-	runner, err := runnerOf(guests{pool: pool}, d.apps, reach(d.flags.appURLs, d.side.Addr().String()))
+	runner, err := runnerOf(guests{pool: pool}, d.apps, callsAt(d.ln.Addr(), reach(d.flags.appURLs, d.side.Addr().String())))
 	if err != nil {
 		return err
 	}

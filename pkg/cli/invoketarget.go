@@ -70,9 +70,8 @@ func triggerToken(w world, flag string) (secret.String, error) {
 	return secret.New(token), nil
 }
 
-// directURL is the URL of a workflow that is named by it, or by its endpoint's id. Ids are longer than people's names.
+// directURL is the URL of a workflow that is named by it, or by its endpoint's id.
 func directURL(w world, called string) (address string, direct bool, err error) {
-	const idLength = 24
 	if strings.HasPrefix(called, "http://") || strings.HasPrefix(called, "https://") {
 		u, err := url.Parse(called)
 		if err != nil || u.Host == "" {
@@ -80,15 +79,18 @@ func directURL(w world, called string) (address string, direct bool, err error) 
 		}
 		return called, true, nil
 	}
-	id, err := behalf.ParseEndpointID(called)
-	if err != nil || len(id) < idLength {
-		return "", false, nil //nolint:nilerr // then it is a workflow's name
-	}
 	base, _ := ingressOrigin(w)
-	if base == "" {
+	if !isEndpointID(called) || base == "" {
 		return "", false, nil // the API knows
 	}
-	return strings.TrimRight(base, "/") + "/e/" + string(id), true, nil
+	return strings.TrimRight(base, "/") + "/e/" + called, true, nil
+}
+
+// isEndpointID tells an endpoint's id from a name that people gave a folder: ids are longer.
+func isEndpointID(called string) bool {
+	const idLength = 24
+	id, err := behalf.ParseEndpointID(called)
+	return err == nil && len(id) >= idLength
 }
 
 // ingressOrigin is the base URL of the ingress and the domain of workflows, as far as they are known here.

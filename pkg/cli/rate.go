@@ -35,7 +35,7 @@ func (f *rateFlags) set(cfg *ingress.Config) error {
 
 func rateOf(flag, text string, burst int) (web.Rate, error) {
 	perSecond, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(perSecond >= 0 && perSecond <= 1e6) { // written so that NaN is refused
+	if err != nil || math.IsNaN(perSecond) || perSecond < 0 || perSecond > 1e6 {
 		return web.Rate{}, fault.Newf(fault.Invalid, "cli.rate", "%s must be requests a second, such as 50 or 0.5, at most 1000000; not %q", flag, text)
 	}
 	switch {

@@ -23,7 +23,6 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
-	"github.com/behalf-dev/behalf/pkg/egress"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/step"
 	"github.com/behalf-dev/behalf/pkg/web"
@@ -99,14 +98,13 @@ func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf
 	return envs
 }
 
-// runnerOf puts together what runs steps: guests for code, and our own dialer for actions.
-func runnerOf(g guests, apps app.Catalog, cfg egress.Config) (*step.Runner, error) {
+// runnerOf puts together what runs steps: guests for code, and a client for actions.
+func runnerOf(g guests, apps app.Catalog, client *http.Client) (*step.Runner, error) {
 	actions, err := action.Standard(apps)
 	if err != nil {
 		return nil, err
 	}
-	cfg.ResponseHeaderTimeout = behalf.MaxTimeout // the run's own timeout ends a call sooner
-	return step.New(g, actions, egress.New(cfg).Client(behalf.MaxTimeout)), nil
+	return step.New(g, actions, client), nil
 }
 
 // workerOf puts the worker of one environment together. Its source has to be told of projects: see follow.

@@ -37,6 +37,10 @@ func settingKeys() []settingKey {
 		{"runs_max_msgs", kindCount, "records of live runs that are kept"},
 		{"ack_wait", kindDuration, "how long a worker may hold an event without a sign of life"},
 
+		{"rate", kindNumber, "requests a second of one project in one environment; 0 for no limit"},
+		{"public_rate", kindNumber, "requests a second of one endpoint with auth: none; 0 for no limit but rate"},
+		{"burst", kindNumber, "requests at once that either lets through; 0 for those of two seconds"},
+
 		{"slots", kindCount, "runs that a worker executes at once"},
 		{"node", kindText, "path of Node"},
 		{"apps_dir", kindText, "folder of a team's own apps"},

@@ -32,7 +32,7 @@ func (f *tlsFlags) add(cmd *cobra.Command, w world) {
 func (f tlsFlags) open(log zerolog.Logger) (*tls.Config, error) {
 	switch {
 	case f.cert == "" && f.key == "":
-		return nil, nil //nolint:nilnil // no TLS is what nil says to the server
+		return nil, nil
 	case f.cert == "" || f.key == "":
 		return nil, hinted{fault.New(fault.Invalid, "cli.tls", "a certificate needs its key, and a key its certificate"), "--tls-cert and --tls-key, or BEHALF_TLS_CERT and BEHALF_TLS_KEY, go together"}
 	}

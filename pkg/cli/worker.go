@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
@@ -58,11 +59,8 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if err != nil {
 		return err
 	}
-	apps, err := loadApps(f.appsDir)
+	apps, err := workerApps(f.appsDir)
 	if err != nil {
-		return err
-	}
-	if apps, err = elsewhere(apps, practiceURLs()); err != nil {
 		return err
 	}
 	reg, log := newRegistry(), w.logger()
@@ -88,7 +86,7 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if s.metricsAddr != "" {
 		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
 	}
-	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, reach(practiceURLs()))
+	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, calls(reach(practiceURLs())))
 	if err != nil {
 		return err
 	}
@@ -100,6 +98,15 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 		return worker.Run(ctx)
 	})
 	return group.Wait()
+}
+
+// workerApps are the catalogue, with the addresses that a test may have given it.
+func workerApps(dir string) (app.Catalog, error) {
+	apps, err := loadApps(dir)
+	if err != nil {
+		return apps, err
+	}
+	return elsewhere(apps, practiceURLs())
 }
 
 // refusalOf says why code steps are not run outside of dev.

@@ -35,7 +35,7 @@ func (c refusing) Write(b []byte) (int, error) {
 	if len(b) < lengthOfStatusLine || b[9] != '5' || b[10] != '0' {
 		return c.Conn.Write(b)
 	}
-	instead := ""
+	var instead string
 	switch {
 	case bytes.HasPrefix(b, []byte(unknownCoding)):
 		instead = unknownCodingBad

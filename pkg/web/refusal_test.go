@@ -32,6 +32,7 @@ func raw(t *testing.T, addr, text string, answers int) (statuses []int, last str
 			return statuses, last, true
 		}
 		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
 		if err != nil {
 			t.Fatal(err)
 		}

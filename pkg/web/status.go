@@ -1,5 +1,6 @@
 // Package web holds what every HTTP role shares: how errors look, how a bearer and a JSON body are read, how long a slow
-// client may take, who a proxy speaks for, how a server starts and stops, and whether it is healthy.
+// client may take, how often anybody may call, who a proxy speaks for, how a server starts and stops, and whether it is
+// healthy.
 //
 // It never knows a route, never decides who may do what, and never says more of an error than fault.Safe does.
 package web
