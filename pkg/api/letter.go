@@ -157,7 +157,7 @@ func (a *API) replayLetter(w http.ResponseWriter, r *http.Request, c call) error
 	return nil
 }
 
-// discarded says whether there was anything to discard: a second time there is not, and that is no error.
+// discarded is a letter that was there, and is no more.
 type discarded struct {
 	ID        behalf.LetterID `json:"id"`
 	Discarded bool            `json:"discarded"`
@@ -168,12 +168,12 @@ func (a *API) discardLetter(w http.ResponseWriter, r *http.Request, c call) erro
 		return err
 	}
 	id := behalf.LetterID(r.PathValue("letter"))
-	if _, err := id.Place(); err != nil {
-		return notFound("no such dead letter")
-	}
 	gone, err := c.Letters.Discard(r.Context(), c.Project, id)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case !gone:
+		return notFound("no such dead letter")
 	}
 	web.WriteJSON(w, http.StatusOK, discarded{id, gone})
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/fault"
 )
 
 func newDeadletters(w world) *cobra.Command {
@@ -160,7 +161,11 @@ func newDeadlettersDiscard(w world) *cobra.Command {
 				ID        behalf.LetterID `json:"id"`
 				Discarded bool            `json:"discarded"`
 			}
-			if err := r.call(cmd.Context(), http.MethodDelete, "/v1/deadletters/"+url.PathEscape(args[0]), nil, &out); err != nil {
+			err = r.call(cmd.Context(), http.MethodDelete, "/v1/deadletters/"+url.PathEscape(args[0]), nil, &out)
+			if fault.Is(err, fault.NotFound) { // a second time it is gone, which is what was asked for
+				out.ID, err = behalf.LetterID(args[0]), nil
+			}
+			if err != nil {
 				return err
 			}
 			switch {
