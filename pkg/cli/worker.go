@@ -83,7 +83,9 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	pool := sandbox.New(ctx, sandbox.Config{Node: s.node, Max: f.slots}, log)
 	group.Go(func() error { return pool.Run(below) })
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, both(all.readiness(ctx), credentials.ready), log) })
+		group.Go(func() error {
+			return metricsServer(below, s.metricsAddr, reg, both(all.readiness(ctx), credentials.ready), log)
+		})
 	}
 	credentials.keep(below, group)
 	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, calls(reach(practiceURLs())))
