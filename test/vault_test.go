@@ -430,7 +430,7 @@ func vaultKubernetes(t *testing.T, v *vaultServer) {
 	v.enableKubernetes(t)
 	claims := jwt.MapClaims{
 		"iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:behalf:all-worker-development", "aud": []string{"vault"},
-		"exp": time.Now().Add(time.Hour).Unix(), "kubernetes.io": map[string]any{
+		"exp": time.Now().Add(time.Hour).Unix(), "nbf": time.Now().Add(-time.Minute).Unix(), "iat": time.Now().Add(-time.Minute).Unix(), "kubernetes.io": map[string]any{
 			"namespace": "behalf", "serviceaccount": map[string]any{"name": "all-worker-development", "uid": "u-1"},
 		},
 	}
