@@ -74,7 +74,11 @@ func (v *vaultWorld) install(t *testing.T) {
 		}
 		lines := strings.Split(strings.TrimSpace(out), "\n")
 		for _, line := range lines {
-			var change struct{ Kind, Name, Action string }
+			var change struct {
+				Kind   string `json:"kind"`
+				Name   string `json:"name"`
+				Action string `json:"action"`
+			}
 			if err := json.Unmarshal([]byte(line), &change); err != nil || change.Action != want || !strings.Contains(change.Name, "behalf") && change.Kind != "auth" {
 				t.Errorf("provision vault printed %s, want it %s: %v", line, want, err)
 			}
@@ -95,7 +99,9 @@ func (v *vaultWorld) user(name string) (token string, p credential.Path) {
 	token = "canary+" + name + "/" + rand.Text()
 	v.canaries = append(v.canaries, newCanary("the token of "+name, token))
 	out := v.mustRun(fmt.Sprintf(`{"oauth_access_token":%q}`, token), "accounts", "create", "--app", "practice", "--user", name, "--env", "development", "--credential", "-", "--json")
-	var made struct{ ID behalf.AccountID }
+	var made struct {
+		ID behalf.AccountID `json:"id"`
+	}
 	if err := json.Unmarshal([]byte(out), &made); err != nil || made.ID == "" {
 		v.t.Fatalf("accounts create printed %s: %v", out, err)
 	}
