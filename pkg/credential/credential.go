@@ -24,6 +24,10 @@ type Credential struct {
 	RefreshToken secret.String
 	// ExpiresAt is when the access token ends. Zero means that it does not, or that nobody knows.
 	ExpiresAt time.Time
+	// IssuedAt is when the access token was made. Zero means that nobody knows.
+	IssuedAt time.Time
+	// Generation counts how often the access token was made anew since the account was connected.
+	Generation uint64
 	// Scopes that the vendor granted.
 	Scopes []string
 	// OAuthApp names the OAuth app with which the account was connected. Empty means the one we ship.

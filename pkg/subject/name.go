@@ -51,6 +51,10 @@ func Users(env behalf.Environment) string { return "USERS_" + string(env) }
 // Sealed names the bucket of sealed credentials.
 func Sealed(env behalf.Environment) string { return "SEALED_" + string(env) }
 
+// Leases names the bucket of who does what only one may do at a time, such as the refresh of a token, and of what was
+// begun. No value of it is a secret.
+func Leases(env behalf.Environment) string { return "LEASES_" + string(env) }
+
 // Objects names the object store of code and of what is too large for its place.
 func Objects(env behalf.Environment) string { return "OBJECTS_" + string(env) }
 
