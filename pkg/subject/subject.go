@@ -170,6 +170,15 @@ func Reply(ingress, request string) string { return "rsp." + ingress + "." + req
 // Replies matches every reply to one ingress.
 func Replies(ingress string) string { return "rsp." + ingress + ".*" }
 
+// CredentialChanged is the core subject on which caches hear that a credential has changed, by its name:
+// credential.changed.{environment}.{name}.
+func CredentialChanged(env behalf.Environment, name string) string {
+	return "credential.changed." + string(env) + "." + name
+}
+
+// CredentialChanges matches all of an environment.
+func CredentialChanges(env behalf.Environment) string { return CredentialChanged(env, "*") }
+
 // CheckReply refuses whatever is not a reply subject of an ingress, before a worker publishes to it: three tokens,
 // the last two of letters, digits, - and _, at most 64 each.
 func CheckReply(subject string) error {
