@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -376,7 +377,7 @@ func reviewer(t *testing.T, token, account string) (port string) {
 		}
 		status := map[string]any{"authenticated": false}
 		if review.Spec.Token == token {
-			status = map[string]any{"authenticated": true, "user": map[string]any{
+			status = map[string]any{"authenticated": true, "audiences": []string{"vault"}, "user": map[string]any{
 				"username": "system:serviceaccount:behalf:" + account, "uid": "u-1", "groups": []string{"system:serviceaccounts", "system:serviceaccounts:behalf"},
 			}}
 		}
@@ -398,22 +399,19 @@ func vaultKubernetes(t *testing.T, v *vaultServer) {
 		t.Fatal(err)
 	}
 	claims := jwt.MapClaims{
-		"iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:behalf:all-worker-development", "aud": []string{"https://kubernetes.default.svc"},
+		"iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:behalf:all-worker-development", "aud": []string{"vault"},
 		"exp": time.Now().Add(time.Hour).Unix(), "kubernetes.io": map[string]any{
 			"namespace": "behalf", "serviceaccount": map[string]any{"name": "all-worker-development", "uid": "u-1"},
 		},
 	}
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token := must(jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims).SignedString(private))(t)
+	private := must(rsa.GenerateKey(rand.Reader, 2048))(t)
+	token := must(jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(private))(t)
 	v.write("auth/kubernetes/config", map[string]any{
 		"kubernetes_host": "http://" + net.JoinHostPort(v.host(), reviewer(t, token, "all-worker-development")), "disable_local_ca_jwt": true,
 		"token_reviewer_jwt": token, "kubernetes_ca_cert": v.ca.pem,
 	})
-	_, err = vault.Provision(t.Context(), v.config("all", v.root.Token()), vault.Layout{Policies: policies.All(), KubernetesNamespace: "behalf"})
-	if err != nil {
+	layout := vault.Layout{Policies: policies.All(), KubernetesNamespace: "behalf", KubernetesAudience: "vault"}
+	if _, err := vault.Provision(t.Context(), v.config("all", v.root.Token()), layout); err != nil {
 		t.Fatal(err)
 	}
 	login := vault.Login{Method: vault.Kubernetes, Role: "all-worker-development", File: filepath.Join(t.TempDir(), "token")}
@@ -465,12 +463,15 @@ func vaultToken(t *testing.T, v *vaultServer) {
 
 // A token that can no longer be renewed is replaced before it ends, and nobody notices.
 func vaultMaxTTL(t *testing.T, v *vaultServer) {
-	v.write("auth/approle/role/short", map[string]any{
+	if err := v.root.Sys().EnableAuthWithOptions("brief", &api.EnableAuthOptions{Type: "approle"}); err != nil {
+		t.Fatal(err)
+	}
+	v.write("auth/brief/role/short", map[string]any{
 		"token_policies": "all-worker-development", "token_ttl": "2s", "token_max_ttl": "4s", "token_no_default_policy": true,
 	})
-	id := must(v.root.Logical().Read("auth/approle/role/short/role-id"))(t).Data["role_id"].(string)
-	login := vault.Login{Method: vault.AppRole, Role: id, File: filepath.Join(t.TempDir(), "secret-id")}
-	write(t, login.File, v.write("auth/approle/role/short/secret-id", nil).Data["secret_id"].(string))
+	id := must(v.root.Logical().Read("auth/brief/role/short/role-id"))(t).Data["role_id"].(string)
+	login := vault.Login{Method: vault.AppRole, Mount: "brief", Role: id, File: filepath.Join(t.TempDir(), "secret-id")}
+	write(t, login.File, v.write("auth/brief/role/short/secret-id", nil).Data["secret_id"].(string))
 	s := v.works(t, login)
 	accessors := func() []any {
 		var mine []any

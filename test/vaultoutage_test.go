@@ -35,7 +35,7 @@ type vaultWorld struct {
 	*world
 	vault     *vaultServer
 	secrets   string // a folder with what the roles log in by
-	worker    *process
+	worker    *role
 	side      string // of the worker
 	flow      deployed
 	canaries  []canary
@@ -192,7 +192,7 @@ func TestVaultGoesAway(t *testing.T) {
 
 	h := newHunt(t, v.canaries...)
 	h.answer("answer", v.call("alice"))
-	h.processes(v.world, v.worker)
+	h.processes(v.world, v.worker.process)
 	v.idle()
 	h.metrics(v.world)
 	h.streams(v.world)

@@ -115,6 +115,7 @@ func newProvisionVault(w world) *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one object a line")
 	cmd.Flags().BoolVar(&layout.AppRole, "approle", false, "also make the auth method approle, with a role for each policy")
 	cmd.Flags().StringVar(&layout.KubernetesNamespace, "kubernetes-namespace", "", "also make a role of the auth method kubernetes for each policy, bound to the service account of its name in this namespace")
+	cmd.Flags().StringVar(&layout.KubernetesAudience, "kubernetes-audience", "vault", "what the tokens of those service accounts must be made for")
 	return cmd
 }
 

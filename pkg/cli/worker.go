@@ -82,12 +82,12 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if err := all.keep(ctx, below, group); err != nil {
 		return err
 	}
-	credentials.keep(below, group)
 	pool := sandbox.New(ctx, sandbox.Config{Node: s.node, Max: f.slots}, log)
 	group.Go(func() error { return pool.Run(below) })
 	if s.metricsAddr != "" {
 		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, both(all.readiness(ctx), credentials.ready), log) })
 	}
+	credentials.keep(below, group)
 	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, reach(practiceURLs()))
 	if err != nil {
 		return err

@@ -28,6 +28,8 @@ type Layout struct {
 	// KubernetesNamespace also makes a role of the auth method kubernetes for each policy, bound to the service account
 	// of its name in this namespace. The method itself must be there: only the operator knows the cluster.
 	KubernetesNamespace string
+	// KubernetesAudience is what the tokens of those service accounts must be made for.
+	KubernetesAudience string
 }
 
 // Change is one thing that was looked at.
@@ -243,6 +245,7 @@ func (p *provisioner) roles(ctx context.Context, layout Layout) error {
 			bound := map[string]any{
 				"bound_service_account_names":      []string{p.named(role)},
 				"bound_service_account_namespaces": []string{layout.KubernetesNamespace},
+				"audience":                         layout.KubernetesAudience,
 			}
 			if err := p.role(ctx, Kubernetes, role, token, bound); err != nil {
 				return err
