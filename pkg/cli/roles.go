@@ -19,7 +19,6 @@ import (
 	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/app"
-	"github.com/behalf-dev/behalf/pkg/auth"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
@@ -46,16 +45,14 @@ func ingressOf(cfg ingress.Config, all byEnvironment, reg prometheus.Registerer,
 type roleDeps struct {
 	all         byEnvironment
 	credentials credential.Store
+	signer      api.Signer
+	ready       func() []string
 	apps        app.Catalog
 	reg         prometheus.Registerer
 }
 
-// apiOf puts an API together. It makes the signing key where there is none.
-func apiOf(ctx context.Context, cfg api.Config, d roleDeps, log zerolog.Logger) (*api.API, error) {
-	signer, err := signerOf(ctx, d.all, d.credentials)
-	if err != nil {
-		return nil, err
-	}
+// apiOf puts an API together.
+func apiOf(cfg api.Config, d roleDeps, log zerolog.Logger) (*api.API, error) {
 	load, err := loader(d.apps)
 	if err != nil {
 		return nil, err
@@ -65,24 +62,9 @@ func apiOf(ctx context.Context, cfg api.Config, d roleDeps, log zerolog.Logger) 
 		return nil, err
 	}
 	return api.New(cfg, api.Deps{
-		Environments: apiEnvironments(d.all, d.credentials), Verifier: d.all.verifier(), Signer: signer, Apps: d.apps,
-		Catalog: shown, Load: load, Render: ingress.Render, Ready: d.all.ready, Registerer: d.reg, Log: log,
+		Environments: apiEnvironments(d.all, d.credentials), Verifier: d.all.verifier(), Signer: d.signer, Apps: d.apps,
+		Catalog: shown, Load: load, Render: ingress.Render, Ready: d.ready, Registerer: d.reg, Log: log,
 	}), nil
-}
-
-// signerOf opens the one signing key: it lies in production where this API serves it, so that both roles find the same.
-func signerOf(ctx context.Context, all byEnvironment, credentials credential.Store) (*auth.Signer, error) {
-	var safe auth.Safe
-	var publishers []auth.Publisher
-	for _, env := range behalf.Environments() {
-		if p, ok := all[env]; ok {
-			publishers = append(publishers, p.store)
-			if safe == nil {
-				safe = credential.NewSigning(credentials, env)
-			}
-		}
-	}
-	return auth.OpenSigner(ctx, auth.Config{}, safe, publishers...)
 }
 
 func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf.Environment]api.Env {
