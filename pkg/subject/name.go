@@ -117,6 +117,9 @@ func VersionKey(p behalf.ProjectID, v behalf.VersionID) string {
 // EndpointKey is the key of an endpoint in Definitions.
 func EndpointKey(e behalf.EndpointID) string { return "endpoint." + string(e) }
 
+// OAuthAppsOf is the beginning of the keys of a project's own clients at services, in Definitions.
+func OAuthAppsOf(p behalf.ProjectID) string { return "oauthapp." + string(p) + "." }
+
 // ClientKey is the key of a client in Clients.
 func ClientKey(c behalf.ClientID) string { return "client." + string(c) }
 
