@@ -131,8 +131,8 @@ func owners(v behalf.Version, user behalf.ExternalUserID) []behalf.ExternalUserI
 // fetch gets the credentials of the run's accounts, each once, in the order of the steps: the first one missing is the
 // failure.
 func (w *Worker) fetch(ctx context.Context, a *attempt, bindings behalf.Bindings) (*behalf.Failure, error) {
-	var secrets []secret.String
 	known := map[behalf.AccountID]Auth{}
+	a.accounts, a.secrets = bindings, nil
 	a.apps = make(map[behalf.StepName]map[string]step.App, len(bindings))
 	for _, s := range a.version.Steps {
 		a.apps[s.Name] = map[string]step.App{}
@@ -145,11 +145,11 @@ func (w *Worker) fetch(ctx context.Context, a *attempt, bindings behalf.Bindings
 			if err != nil {
 				return nil, err
 			}
-			secrets = append(secrets, auth.Secrets...)
+			a.secrets = append(a.secrets, auth.Secrets...)
 			a.apps[s.Name][prop] = step.App{Slug: account.App, Auth: auth.Fields}
 		}
 	}
-	a.redactor = secret.NewRedactor(secrets...)
+	a.redactor = secret.NewRedactor(a.secrets...)
 	return nil, nil
 }
 

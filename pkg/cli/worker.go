@@ -83,14 +83,18 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	pool := sandbox.New(ctx, sandbox.Config{Node: s.node, Max: f.slots}, log)
 	group.Go(func() error { return pool.Run(below) })
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, both(all.readiness(ctx), credentials.ready), log) })
+		group.Go(func() error {
+			return metricsServer(below, s.metricsAddr, reg, both(all.readiness(ctx), credentials.ready), log)
+		})
 	}
 	credentials.keep(below, group)
 	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, calls(reach(practiceURLs())))
 	if err != nil {
 		return err
 	}
-	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{env, all.remember(below, group, credentials), apps}, runner, log)
+	fresh := refreshing{credentials, all.remember(below, group, credentials), apps, testClients(), calls(reach(practiceURLs())), reg}.of(all[env], log)
+	group.Go(func() error { return fresh.Run(below) })
+	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{fresh, apps}, runner, log)
 	group.Go(func() error { return all[env].follow(ctx, source, log) })
 	log.Info().Str("environment", string(env)).Str("tier", string(pool.Tier())).Msg("worker takes events")
 	group.Go(func() error {
