@@ -1,6 +1,8 @@
 package refresh_test
 
 import (
+	"encoding/json"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -193,4 +195,21 @@ func TestClocksDiffer(t *testing.T) {
 	r.later(48 * time.Minute)
 	r.all([]*worker{ahead, behind, r.first}, 20, func(w *worker) (credential.Credential, error) { return r.fresh(ahead) })
 	r.counts(2, 2, 0)
+}
+
+// What lies beside the credential tells nothing of it.
+func TestNothingBesideTheCredentialHoldsAToken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, oauthtest.Config{})
+	r.good(r.fresh(r.first))
+	value, _, err := r.first.store.Leases().Get(t.Context(), "mark/"+r.path().Name())
+	if err != nil || len(value) == 0 {
+		t.Fatalf("there is no mark: %v", err)
+	}
+	if text := string(value); strings.Contains(text, "canary") || strings.Contains(text, "abc-123") {
+		t.Errorf("the mark is %s", text)
+	}
+	if record, err := json.Marshal(r.record()); err != nil || strings.Contains(string(record), "canary") {
+		t.Errorf("the record is %s, %v", record, err)
+	}
 }

@@ -44,6 +44,11 @@ type Clients interface {
 	Client(ctx context.Context, project behalf.ProjectID, env behalf.Environment, slug behalf.AppSlug, id behalf.OAuthAppID) (oauth.Registration, error)
 }
 
+// Apps is the catalogue.
+type Apps interface {
+	App(slug behalf.AppSlug) (app.App, bool)
+}
+
 // Deps are the parts that a Source stands on. It closes none of them.
 type Deps struct {
 	// Store is asked where it matters what is there right now; Cached stands before it, and is written through.
@@ -51,7 +56,7 @@ type Deps struct {
 	Cached   *credential.Cached
 	Leases   Leases
 	Accounts Accounts
-	Apps     app.Catalog
+	Apps     Apps
 	Clients  Clients
 	// HTTP sends the requests: one of egress.
 	HTTP *http.Client
@@ -145,15 +150,19 @@ func New(cfg Config, deps Deps, log zerolog.Logger) *Source {
 // must not be changed. Errors: NotFound (there is none, or it no longer works: the account must be connected again);
 // Unavailable, Exhausted, Timeout or Canceled, after which it may be there.
 func (s *Source) Fresh(ctx context.Context, account behalf.Account) (credential.Credential, error) {
-	w := s.wish(account)
-	c, _, err := s.deps.Cached.Get(ctx, w.path)
-	if err != nil {
-		return credential.Credential{}, err
-	}
-	if !w.refreshable || c.ExpiresAt.IsZero() {
-		return c, nil
+	path := credential.PathOf(s.cfg.Environment, account)
+	c, _, err := s.deps.Cached.Get(ctx, path)
+	if err != nil || c.ExpiresAt.IsZero() {
+		return c, err
 	}
 	now := s.cfg.Now()
+	if !due(c, now) && s.recent.touch(path, c, now) { // as nearly always
+		return c, nil
+	}
+	w := s.wish(account)
+	if !w.refreshable {
+		return c, nil
+	}
 	s.recent.use(w, c, now)
 	if !due(c, now) {
 		return c, nil
@@ -215,7 +224,7 @@ func (s *Source) satisfies(w wish, c credential.Credential) bool {
 	case c.ExpiresAt.IsZero():
 		return true
 	case w.early:
-		return now.Before(c.ExpiresAt.Add(-margin(c) * 3 / 2))
+		return now.Before(early(c))
 	}
 	return !due(c, now)
 }

@@ -2,8 +2,10 @@ package refresh
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,43 +50,53 @@ func (s *Source) sweep(ctx context.Context) {
 
 // recent remembers which accounts were used, and when their tokens want to be made anew.
 type recent struct {
-	mu   sync.Mutex
-	used map[credential.Path]usage
+	mu   sync.RWMutex
+	used map[credential.Path]*usage
 }
 
+// usage is one account. The times are Unix nanoseconds, so that runs need not wait for each other to write them.
 type usage struct {
 	wish wish
-	last time.Time
-	from time.Time // when the background may refresh it
+	last atomic.Int64
+	from atomic.Int64 // when the background may refresh it
 }
 
-func newRecent() *recent { return &recent{used: map[credential.Path]usage{}} }
+func newRecent() *recent { return &recent{used: map[credential.Path]*usage{}} }
 
-// use remembers that a run has the credential.
+// touch remembers that a run has the credential, where the account is known already.
+func (r *recent) touch(p credential.Path, c credential.Credential, now time.Time) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	u, ok := r.used[p]
+	if ok {
+		u.last.Store(now.UnixNano())
+		u.from.Store(early(c).UnixNano())
+	}
+	return ok
+}
+
+// use is touch, and has the account known.
 func (r *recent) use(w wish, c credential.Credential, now time.Time) {
-	if c.RefreshToken.IsZero() {
+	if c.RefreshToken.IsZero() || r.touch(w.path, c, now) {
 		return
 	}
+	w.early, w.refused = true, ""
+	u := &usage{wish: w}
+	u.last.Store(now.UnixNano())
+	u.from.Store(early(c).UnixNano())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if u, ok := r.used[w.path]; ok {
-		u.last, u.from = now, early(c)
-		r.used[w.path] = u
-		return
-	}
 	if len(r.used) < maxRecent { // those beyond are refreshed on demand
-		w.early, w.refused = true, ""
-		r.used[w.path] = usage{w, now, early(c)}
+		r.used[w.path] = u
 	}
 }
 
 // renew remembers that a credential was made anew. That is no use of it.
 func (r *recent) renew(w wish, c credential.Credential) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	if u, ok := r.used[w.path]; ok {
-		u.from = early(c)
-		r.used[w.path] = u
+		u.from.Store(early(c).UnixNano())
 	}
 }
 
@@ -101,14 +113,19 @@ func (r *recent) due(now, since time.Time) []wish {
 	var all []wish
 	for p, u := range r.used {
 		switch {
-		case u.last.Before(since):
+		case u.last.Load() < since.UnixNano():
 			delete(r.used, p)
-		case !now.Before(u.from):
+		case u.from.Load() <= now.UnixNano():
 			all = append(all, u.wish)
 		}
 	}
 	return all
 }
 
-// early is when the background refreshes a token: half of its margin before a run would.
-func early(c credential.Credential) time.Time { return c.ExpiresAt.Add(-margin(c) * 3 / 2) }
+// early is when the background refreshes a token: half of its margin before a run would. One without an end never is.
+func early(c credential.Credential) time.Time {
+	if c.ExpiresAt.IsZero() {
+		return time.Unix(0, math.MaxInt64)
+	}
+	return c.ExpiresAt.Add(-margin(c) * 3 / 2)
+}
