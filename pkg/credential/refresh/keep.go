@@ -22,8 +22,11 @@ func (s *Source) keep(ctx context.Context, w wish, v view, next credential.Crede
 	s.log.Error().Err(err).Str("app", string(w.account.App)).Str("account", string(w.account.ID)).Msg("new token not stored yet; it is kept in memory")
 	h.kept = true
 	s.unkept.put(w.path, next)
-	s.working.Add(1)
-	go s.insist(context.WithoutCancel(ctx), w, v, next, h.lease)
+	over := s.working.begin()
+	go func() {
+		defer over()
+		s.insist(context.WithoutCancel(ctx), w, v, next, h.lease)
+	}()
 	return next, nil
 }
 
@@ -34,7 +37,6 @@ func mayPass(err error) bool {
 // insist tries to store a new token until it is, or we leave. It holds the lease as long as it can: without it another
 // worker would find a refresh cut short.
 func (s *Source) insist(ctx context.Context, w wish, v view, next credential.Credential, l lease) {
-	defer s.working.Done()
 	defer s.unkept.drop(w.path)
 	for tries := 1; ; tries++ {
 		last := s.leftWithin(backoff(min(tries, 5)))

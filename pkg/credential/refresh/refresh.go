@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -131,7 +130,7 @@ type Source struct {
 	log     zerolog.Logger
 	metrics *metrics
 	flight  singleflight.Group
-	working sync.WaitGroup
+	working *working
 	leaving chan struct{}
 	recent  *recent
 	unkept  *unkept
@@ -142,7 +141,8 @@ func New(cfg Config, deps Deps, log zerolog.Logger) *Source {
 	cfg = cfg.withDefaults()
 	return &Source{
 		cfg: cfg, deps: deps, metrics: newMetrics(cfg.Registerer, cfg.Environment), leaving: make(chan struct{}), recent: newRecent(), unkept: newUnkept(),
-		log: log.With().Str("component", "refresh").Str("environment", string(cfg.Environment)).Logger(),
+		working: newWorking(),
+		log:     log.With().Str("component", "refresh").Str("environment", string(cfg.Environment)).Logger(),
 	}
 }
 
@@ -274,8 +274,7 @@ func (s *Source) soon(ctx context.Context, w wish, c credential.Credential) (cre
 func (s *Source) begin(ctx context.Context, w wish) <-chan singleflight.Result {
 	ctx = context.WithoutCancel(ctx)
 	return s.flight.DoChan(w.path.Name()+w.refused, func() (any, error) {
-		s.working.Add(1)
-		defer s.working.Done()
+		defer s.working.begin()()
 		ctx, cancel := context.WithTimeout(ctx, s.cfg.Lease)
 		defer cancel()
 		return s.refresh(ctx, w)

@@ -26,7 +26,7 @@ func (s *Source) Run(ctx context.Context) error {
 		s.sweep(ctx)
 	}
 	close(s.leaving)
-	s.working.Wait()
+	s.working.wait()
 	return nil
 }
 
