@@ -26,8 +26,8 @@ type balancer struct {
 	aside map[*role]time.Time // until when one is left alone, as it asked for
 }
 
-// keepIdle is how long the balancer keeps a connection that it does not use: shorter than a leaving ingress lingers, so
-// that it never sends on one that is being closed.
+// keepIdle is how long the balancer keeps a connection that it does not use: shorter than a leaving ingress serves those
+// that there are, by more than a busy machine is behind, so that it never sends on one that is being closed.
 const keepIdle = time.Second
 
 func newBalancer(w *world, fronts ...*role) *balancer {

@@ -62,6 +62,17 @@ func (a *API) routes() []row {
 		{Route: route("GET", "/v1/runs/{run}", behalf.ScopeManage), serve: a.run},
 		{Route: route("GET", "/v1/runs", behalf.ScopeManage), serve: a.runs},
 
+		{Route: route("GET", "/v1/runs/tail", behalf.ScopeManage), serve: a.tailRuns},
+		{Route: route("POST", "/v1/runs/{run}/replay", behalf.ScopeManage), serve: a.replayRun},
+		{Route: route("POST", "/v1/runs/{run}/cancel", behalf.ScopeManage), serve: a.cancelRun},
+		{Route: route("GET", "/v1/deadletters", behalf.ScopeManage), serve: a.letters},
+		{Route: route("GET", "/v1/deadletters/counts", behalf.ScopeManage), serve: a.countLetters},
+		{Route: route("GET", "/v1/deadletters/{letter}", behalf.ScopeManage), serve: a.letter},
+		{Route: route("POST", "/v1/deadletters/{letter}/replay", behalf.ScopeManage), serve: a.replayLetter},
+		{Route: route("DELETE", "/v1/deadletters/{letter}", behalf.ScopeManage), serve: a.discardLetter},
+		{Route: route("GET", "/v1/events", behalf.ScopeManage), serve: a.events},
+		{Route: route("GET", "/v1/events/{event}", behalf.ScopeManage), serve: a.event},
+
 		{Route: route("GET", "/v1/users", behalf.ScopeConnect), serve: a.users},
 		{Route: route("GET", "/v1/users/{user...}", behalf.ScopeConnect), serve: a.user},
 

@@ -18,6 +18,9 @@ type Env struct {
 	Clients     Clients
 	Runs        Runs
 	Credentials Credentials
+	Operator    Operator
+	Letters     Letters
+	Events      Events
 }
 
 // Workflows are the definitions of one environment. The revision is that of compare-and-swap: 0 where there is none.

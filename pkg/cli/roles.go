@@ -34,7 +34,7 @@ func ingressOf(cfg ingress.Config, all byEnvironment, reg prometheus.Registerer,
 	envs := make(map[behalf.Environment]ingress.Env, len(all))
 	for env, p := range all {
 		envs[env] = ingress.Env{
-			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Triggers: p.store,
+			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Triggers: p.store, Tests: p.bus,
 			Files: p.files, Ready: p.store.Ready(),
 		}
 	}
@@ -74,6 +74,7 @@ func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf
 			Workflows: records{p.store}, Endpoints: records{p.store}, Versions: p.store, Users: records{p.store},
 			Accounts: records{p.store}, Clients: p.store,
 			Runs: runs{p.journal}, Credentials: accountSecrets{env: env, credentials: credentials},
+			Operator: operator{p.operator, p.journal}, Letters: p.operator, Events: p.operator,
 		}
 	}
 	return envs
@@ -95,7 +96,7 @@ func workerOf(cfg worker.Config, p *parts, credentials worker.Credentials, runne
 	cfg.Points = failpoints()
 	source := p.bus.Source(cfg.Slots)
 	return worker.New(cfg, worker.Deps{
-		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Files: p.files, Credentials: credentials, Runner: runner,
+		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Files: p.files, Credentials: credentials, Runner: runner, Stops: p.bus,
 	}, log), source
 }
 
