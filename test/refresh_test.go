@@ -73,17 +73,17 @@ func (c *consented) connect(user string) (granted oauthtest.Tokens, id string) {
 	return granted, made.ID
 }
 
-// shown is an account as the command line shows it.
-type shown struct {
+// connection is an account as the command line shows it.
+type connection struct {
 	State           behalf.AccountState `json:"state"`
 	Reason          string              `json:"reason"`
 	ExpiresAt       time.Time           `json:"expires_at"`
 	LastRefreshedAt time.Time           `json:"last_refreshed_at"`
 }
 
-func (c *consented) shown(id string) shown {
+func (c *consented) connection(id string) connection {
 	c.t.Helper()
-	var s shown
+	var s connection
 	out := c.mustRun("", "accounts", "show", id, "--env", "development", "--json")
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		c.t.Fatal(err)
@@ -147,7 +147,7 @@ func TestAThousandRunsRefreshOnce(t *testing.T) {
 	if len(tokens) != 1 || tokens["Bearer "+granted.Access] {
 		t.Errorf("runs had %d different tokens", len(tokens))
 	}
-	if s := c.shown(account); s.State != behalf.AccountActive || s.ExpiresAt.Before(time.Now()) || s.LastRefreshedAt.IsZero() {
+	if s := c.connection(account); s.State != behalf.AccountActive || s.ExpiresAt.Before(time.Now()) || s.LastRefreshedAt.IsZero() {
 		t.Errorf("the account is shown as %+v", s)
 	}
 	t.Logf("%d runs on %d workers: the token endpoint was asked %d times, %d calls with the new token", runs, len(by), counts.Tokens, counts.Calls)
@@ -187,7 +187,7 @@ func TestAWorkerDiesInARefresh(t *testing.T) {
 	})
 	journal := c.journal()
 	for _, p := range points {
-		s, f := c.shown(accounts[p.at]), journal[runs[p.at]]
+		s, f := c.connection(accounts[p.at]), journal[runs[p.at]]
 		switch {
 		case p.heals && (s.State != behalf.AccountActive || f.state != "ok"):
 			t.Errorf("%s: the account is %q because %q, the run %q", p.at, s.State, s.Reason, f.state)
