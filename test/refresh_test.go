@@ -91,9 +91,9 @@ func (c *consented) connection(id string) connection {
 	return s
 }
 
-func (c *consented) refresher(vars ...string) *role {
+func (c *consented) refresher() {
 	c.t.Helper()
-	return c.workerOf(program(c.t, failpointProgram), development, vars, "--slots", "200")
+	c.workerOf(program(c.t, failpointProgram), development, nil, "--slots", "200")
 }
 
 // Five workers have a thousand runs of one user, whose token has ended: it is refreshed once, and all have the new one.

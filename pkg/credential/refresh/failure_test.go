@@ -264,14 +264,16 @@ func TestANewerConnectionWins(t *testing.T) {
 			r := newRig(t, oauthtest.Config{})
 			r.vendor.Fail(oauthtest.AtToken, f)
 			newer := r.vendor.Grant("abc-123")
-			w := r.worker(refresh.Config{Points: func(_ context.Context, at refresh.Point) {
-				if at != refresh.Told {
-					return
-				}
+			again := func() {
 				_, revision := r.stored()
 				r.put(credential.Credential{
 					Fields: fields(newer.Access), RefreshToken: secret.New(newer.Refresh), ExpiresAt: newer.ExpiresAt,
 				}, revision)
+			}
+			w := r.worker(refresh.Config{Points: func(_ context.Context, at refresh.Point) {
+				if at == refresh.Told {
+					again()
+				}
 			}})
 			c, err := w.Fresh(t.Context(), r.account)
 			if err != nil || c.AccessToken().Reveal() != newer.Access {

@@ -39,15 +39,15 @@ type rig struct {
 	first   *worker
 }
 
-func newRig(t testing.TB, cfg oauthtest.Config) *rig {
-	t.Helper()
-	r := &rig{t: t, server: bustest.Server(t), key: filepath.Join(t.TempDir(), "sealed.key")}
+func newRig(tb testing.TB, cfg oauthtest.Config) *rig {
+	tb.Helper()
+	r := &rig{t: tb, server: bustest.Server(tb), key: filepath.Join(tb.TempDir(), "sealed.key")}
 	cfg.Now = r.now
-	r.vendor = oauthtest.New(t, cfg)
-	r.apps = r.vendor.Catalog(t)
-	conn := bustest.Connect(t, r.server)
-	if err := provision.Environment(t.Context(), conn, env, bustest.Layout()); err != nil {
-		t.Fatal(err)
+	r.vendor = oauthtest.New(tb, cfg)
+	r.apps = r.vendor.Catalog(tb)
+	conn := bustest.Connect(tb, r.server)
+	if err := provision.Environment(tb.Context(), conn, env, bustest.Layout()); err != nil {
+		tb.Fatal(err)
 	}
 	r.first = r.worker(refresh.Config{})
 	r.connect(-time.Minute)
@@ -139,7 +139,9 @@ func (r *rig) workerOn(cfg refresh.Config, between func(credential.Store) creden
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	sealed, err := credential.OpenSealed(r.t.Context(), r.key, map[behalf.Environment]credential.Bucket{env: records.Sealed()})
+	buckets := make(map[behalf.Environment]credential.Bucket)
+	buckets[env] = records.Sealed()
+	sealed, err := credential.OpenSealed(r.t.Context(), r.key, buckets)
 	if err != nil {
 		r.t.Fatal(err)
 	}
