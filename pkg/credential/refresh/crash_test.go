@@ -67,7 +67,7 @@ func TestACrashAtEveryPoint(t *testing.T) {
 func (r *rig) die(point refresh.Point) {
 	r.t.Helper()
 	reached := make(chan struct{})
-	w := r.worker(refresh.Config{Timeout: time.Second, Points: func(_ context.Context, at refresh.Point) {
+	w := r.worker(refresh.Config{Timeout: 3 * time.Second, Points: func(_ context.Context, at refresh.Point) {
 		if at == point {
 			close(reached)
 			select {} // as good as dead

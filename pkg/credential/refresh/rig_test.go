@@ -33,7 +33,8 @@ type rig struct {
 	vendor  *oauthtest.Vendor
 	apps    app.Catalog
 	key     string
-	shift   atomic.Int64 // of everybody's clock
+	began   time.Time    // at which everybody's clock stands
+	shift   atomic.Int64 // since
 	account behalf.Account
 	granted oauthtest.Tokens
 	first   *worker
@@ -41,7 +42,7 @@ type rig struct {
 
 func newRig(tb testing.TB, cfg oauthtest.Config) *rig {
 	tb.Helper()
-	r := &rig{t: tb, server: bustest.Server(tb), key: filepath.Join(tb.TempDir(), "sealed.key")}
+	r := &rig{t: tb, began: time.Now(), server: bustest.Server(tb), key: filepath.Join(tb.TempDir(), "sealed.key")}
 	cfg.Now = r.now
 	r.vendor = oauthtest.New(tb, cfg)
 	r.apps = r.vendor.Catalog(tb)
@@ -54,7 +55,8 @@ func newRig(tb testing.TB, cfg oauthtest.Config) *rig {
 	return r
 }
 
-func (r *rig) now() time.Time { return time.Now().Add(time.Duration(r.shift.Load())) }
+// now stands still, so that a slow machine changes nothing, until the test says that it is later.
+func (r *rig) now() time.Time { return r.began.Add(time.Duration(r.shift.Load())) }
 
 func (r *rig) later(d time.Duration) { r.shift.Add(int64(d)) }
 
