@@ -99,14 +99,22 @@ func (c *consented) refresher() {
 // Five workers have a thousand runs of one user, whose token has ended: it is refreshed once, and all have the new one.
 func TestAThousandRunsRefreshOnce(t *testing.T) {
 	t.Parallel()
-	const workers, runs = 5, 1000
+	const workers, runs, clients = 5, 1000, 50
 	c := newConsented(t)
 	granted, account := c.connect("abc-123")
+	// The service keeps its answer back while the runs gather, but not so long that it would count as lost.
+	release := make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(let)
+	c.service.Fail(oauthtest.AtToken, oauthtest.Slow(release))
+	for range workers {
+		c.refresher()
+	}
 	var callers sync.WaitGroup
 	var accepted sync.Map
-	for n := range 20 {
+	for n := range clients {
 		callers.Go(func() {
-			for i := n; i < runs; i += 20 {
+			for i := n; i < runs; i += clients {
 				a := c.persist(c.url, event(fmt.Sprintf("event-%d", i)), as("abc-123"))
 				if a.status != http.StatusAccepted && a.status != http.StatusOK || a.run() == "" {
 					t.Errorf("event %d is answered %v", i, a)
@@ -116,10 +124,11 @@ func TestAThousandRunsRefreshOnce(t *testing.T) {
 			}
 		})
 	}
+	eventually(t, time.Minute, "the service is not asked for a token", func() bool { return c.service.Counts().Tokens > 0 })
+	asked := time.AfterFunc(8*time.Second, let)
+	defer asked.Stop()
 	callers.Wait()
-	for range workers {
-		c.refresher()
-	}
+	let()
 	eventually(t, 4*time.Minute, "not every run has called the service", func() bool { return c.service.Counts().Calls >= runs })
 	c.idle()
 
@@ -134,6 +143,9 @@ func TestAThousandRunsRefreshOnce(t *testing.T) {
 		}
 		return true
 	})
+	if len(by) != workers {
+		t.Errorf("%d workers had runs", len(by))
+	}
 	counts := c.service.Counts()
 	if counts.Tokens != 1 || counts.Refreshes != 1 || counts.Reuses != 0 || counts.Unauthorized != 0 || counts.Calls < runs {
 		t.Errorf("counts %+v", counts)
