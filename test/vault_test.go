@@ -7,10 +7,13 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -74,6 +77,7 @@ func TestVault(t *testing.T) {
 
 // The store in Vault passes the suite of the sealed store, with no more rights than those of the API.
 func vaultSuite(t *testing.T, v *vaultServer) {
+	t.Helper()
 	credentialtest.Exercise(t, func(t *testing.T) credential.Store {
 		t.Helper()
 		prefix := "s-" + strings.ToLower(rand.Text()[:10])
@@ -83,6 +87,7 @@ func vaultSuite(t *testing.T, v *vaultServer) {
 }
 
 func vaultProvision(t *testing.T, v *vaultServer) {
+	t.Helper()
 	actions := func(changes []vault.Change) map[string]int {
 		n := map[string]int{}
 		for _, c := range changes {
@@ -143,12 +148,13 @@ func vaultRights(role, place string) []string {
 	return map[string][]string{
 		"worker account": {"read", "update"}, "worker own": {"read", "update"}, "worker oauth": {"read"}, "worker settings": {"read"},
 		"api account": {"create", "read", "update", "erase"}, "api own": {"create", "read", "update", "erase"},
-		"api oauth": {"create", "read", "update", "erase"}, "api settings": {"create", "read", "update", "erase"}, "api signing": {"read"},
+		"api oauth": {"create", "read", "update", "erase"}, "api settings": {"create", "read", "update", "erase"}, "api signing": {"read", "update"},
 	}[role+" "+place]
 }
 
 // Every role tries everything in every environment, on the real server. The roles come from the policies' own files.
 func vaultMatrix(t *testing.T, v *vaultServer) {
+	t.Helper()
 	fields := map[string]any{"data": map[string]any{"v": 1}, "options": map[string]any{"cas": 0}}
 	for _, env := range behalf.Environments() {
 		for _, p := range vaultPlaces(env) {
@@ -218,8 +224,9 @@ func denied(err error) bool {
 	return errors.As(err, &answered) && answered.StatusCode == http.StatusForbidden
 }
 
-func vaultPath(user behalf.ExternalUserID) credential.Path {
-	return credential.PathOf(development, credentialtest.Account(user))
+// vaultPath is the path of an account that nothing else has.
+func vaultPath() credential.Path {
+	return credential.PathOf(development, credentialtest.Account("abc-123"))
 }
 
 func canaryCredential(value string) credential.Credential {
@@ -228,8 +235,9 @@ func canaryCredential(value string) credential.Credential {
 
 // Deleting leaves no version behind, and no more than three are kept before.
 func vaultDelete(t *testing.T, v *vaultServer) {
+	t.Helper()
 	s := v.store(t, v.config("all", v.roleToken("all", "api-development")))
-	p := vaultPath("abc-123")
+	p := vaultPath()
 	key := must(p.Key())(t)
 	var r credential.Revision
 	for i := range 5 {
@@ -269,10 +277,10 @@ func (v *vaultServer) works(t *testing.T, login vault.Login, change ...func(*vau
 	if why := s.Ready(); why != nil {
 		t.Fatal(why)
 	}
-	if _, _, err := s.Get(t.Context(), vaultPath("abc-123")); !fault.Is(err, fault.NotFound) {
+	if _, _, err := s.Get(t.Context(), vaultPath()); !fault.Is(err, fault.NotFound) {
 		t.Errorf("it cannot read: %v", err)
 	}
-	other := vaultPath("abc-123")
+	other := vaultPath()
 	other.Environment = production
 	if _, _, err := s.Get(t.Context(), other); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("it reads production: %v", err)
@@ -289,13 +297,14 @@ func (v *vaultServer) refused(t *testing.T, login vault.Login, says string) *vau
 	if why := strings.Join(s.Ready(), "; "); !strings.Contains(why, says) {
 		t.Errorf("it says %q", why)
 	}
-	if _, _, err := s.Get(t.Context(), vaultPath("abc-123")); !fault.Is(err, fault.Unavailable) {
+	if _, _, err := s.Get(t.Context(), vaultPath()); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("it answers %v", err)
 	}
 	return s
 }
 
 func vaultAppRole(t *testing.T, v *vaultServer) {
+	t.Helper()
 	const role = "auth/approle/role/all-worker-development"
 	id := must(v.root.Logical().Read(role + "/role-id"))(t).Data["role_id"].(string)
 	file := filepath.Join(t.TempDir(), "secret-id")
@@ -313,14 +322,15 @@ func vaultAppRole(t *testing.T, v *vaultServer) {
 	s := v.works(t, login)
 	v.revokeOf(t, "approle") // the wrapping token is used up, and the secret id is still known
 	eventually(t, asLongAsItTakes, "it does not log in again", func() bool {
-		_, _, err := s.Get(t.Context(), vaultPath("abc-123"))
+		_, _, err := s.Get(t.Context(), vaultPath())
 		return fault.Is(err, fault.NotFound)
 	})
 
 	v.refused(t, login, "somebody else may have opened it") // the token in the file was opened above
-	write(t, file, wrap("auth/token/create"))
+	login.File = filepath.Join(t.TempDir(), "secret-id")    // which the stores before leave alone
+	write(t, login.File, wrap("auth/token/create"))
 	again := v.refused(t, login, "not of this role")
-	write(t, file, wrap(role+"/secret-id")) // an operator puts another there
+	write(t, login.File, wrap(role+"/secret-id")) // an operator puts another there
 	eventually(t, asLongAsItTakes, "a new file is not used", func() bool { return again.Ready() == nil })
 	login.File = filepath.Join(t.TempDir(), "missing")
 	v.refused(t, login, "cannot be read")
@@ -335,6 +345,7 @@ func (v *vaultServer) revokeOf(t *testing.T, method string) {
 }
 
 func vaultJWT(t *testing.T, v *vaultServer) {
+	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -369,7 +380,9 @@ func reviewer(t *testing.T, token, account string) (port string) {
 	ln := must(listen.Listen(t.Context(), "tcp", "0.0.0.0:0"))(t) // the container has to reach it
 	server := &httptest.Server{Listener: ln, Config: &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var review struct {
-			Spec struct{ Token string } `json:"spec"`
+			Spec struct {
+				Token string `json:"token"`
+			} `json:"spec"`
 		}
 		if err := json.NewDecoder(r.Body).Decode(&review); err != nil || r.URL.Path != "/apis/authentication.k8s.io/v1/tokenreviews" {
 			http.Error(w, "no review", http.StatusBadRequest)
@@ -394,13 +407,30 @@ func reviewer(t *testing.T, token, account string) (port string) {
 	return port
 }
 
-func vaultKubernetes(t *testing.T, v *vaultServer) {
-	if err := v.root.Sys().EnableAuthWithOptions("kubernetes", &api.EnableAuthOptions{Type: "kubernetes"}); err != nil {
+// enableKubernetes enables the method as the server has it: the one that CI builds has it as a plugin.
+func (v *vaultServer) enableKubernetes(t *testing.T) {
+	t.Helper()
+	err := v.root.Sys().EnableAuthWithOptions("kubernetes", &api.EnableAuthOptions{Type: "kubernetes"})
+	if err == nil {
+		return
+	}
+	const plugin = "vault-plugin-auth-kubernetes"
+	binary := must(v.container.CopyFileFromContainer(t.Context(), "/vault/plugins/"+plugin))(t)
+	defer binary.Close() //nolint:errcheck // it was only read
+	sum := sha256.New()
+	must(io.Copy(sum, binary))(t)
+	v.write("sys/plugins/catalog/auth/"+plugin, map[string]any{"command": plugin, "sha256": hex.EncodeToString(sum.Sum(nil))})
+	if err := v.root.Sys().EnableAuthWithOptions("kubernetes", &api.EnableAuthOptions{Type: plugin}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func vaultKubernetes(t *testing.T, v *vaultServer) {
+	t.Helper()
+	v.enableKubernetes(t)
 	claims := jwt.MapClaims{
 		"iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:behalf:all-worker-development", "aud": []string{"vault"},
-		"exp": time.Now().Add(time.Hour).Unix(), "kubernetes.io": map[string]any{
+		"exp": time.Now().Add(time.Hour).Unix(), "nbf": time.Now().Add(-time.Minute).Unix(), "iat": time.Now().Add(-time.Minute).Unix(), "kubernetes.io": map[string]any{
 			"namespace": "behalf", "serviceaccount": map[string]any{"name": "all-worker-development", "uid": "u-1"},
 		},
 	}
@@ -422,6 +452,7 @@ func vaultKubernetes(t *testing.T, v *vaultServer) {
 }
 
 func vaultCert(t *testing.T, v *vaultServer) {
+	t.Helper()
 	if err := v.root.Sys().EnableAuthWithOptions("cert", &api.EnableAuthOptions{Type: "cert"}); err != nil {
 		t.Fatal(err)
 	}
@@ -454,6 +485,7 @@ func vaultCert(t *testing.T, v *vaultServer) {
 }
 
 func vaultToken(t *testing.T, v *vaultServer) {
+	t.Helper()
 	v.works(t, vault.Login{Given: secret.New(v.roleToken("all", "worker-development"))})
 	login := vault.Login{File: filepath.Join(t.TempDir(), "token")}
 	write(t, login.File, v.roleToken("all", "worker-development")+"\n")
@@ -463,6 +495,7 @@ func vaultToken(t *testing.T, v *vaultServer) {
 
 // A token that can no longer be renewed is replaced before it ends, and nobody notices.
 func vaultMaxTTL(t *testing.T, v *vaultServer) {
+	t.Helper()
 	if err := v.root.Sys().EnableAuthWithOptions("brief", &api.EnableAuthOptions{Type: "approle"}); err != nil {
 		t.Fatal(err)
 	}
@@ -477,10 +510,11 @@ func vaultMaxTTL(t *testing.T, v *vaultServer) {
 		var mine []any
 		for _, a := range must(v.root.Logical().List("auth/token/accessors"))(t).Data["keys"].([]any) {
 			found, err := v.root.Auth().Token().LookupAccessor(a.(string))
-			if meta, ok := map[string]any{}, false; err == nil {
-				if meta, ok = found.Data["meta"].(map[string]any); ok && meta["role_name"] == "short" {
-					mine = append(mine, a)
-				}
+			if err != nil { // it has ended meanwhile
+				continue
+			}
+			if meta, ok := found.Data["meta"].(map[string]any); ok && meta["role_name"] == "short" {
+				mine = append(mine, a)
 			}
 		}
 		return mine
@@ -488,7 +522,7 @@ func vaultMaxTTL(t *testing.T, v *vaultServer) {
 	seen := map[any]bool{}
 	asked := 0
 	eventually(t, 2*asLongAsItTakes, "three logins were not made", func() bool {
-		if _, _, err := s.Get(t.Context(), vaultPath("abc-123")); !fault.Is(err, fault.NotFound) {
+		if _, _, err := s.Get(t.Context(), vaultPath()); !fault.Is(err, fault.NotFound) {
 			t.Errorf("after %d reads: %v", asked, err)
 		}
 		asked++
@@ -504,6 +538,7 @@ func vaultMaxTTL(t *testing.T, v *vaultServer) {
 
 // A token that is revoked is replaced within the call that found it out.
 func vaultRevoked(t *testing.T, v *vaultServer) {
+	t.Helper()
 	first, second := v.roleToken("all", "worker-development"), v.roleToken("all", "worker-development")
 	login := vault.Login{File: filepath.Join(t.TempDir(), "token")}
 	write(t, login.File, first)
@@ -513,7 +548,7 @@ func vaultRevoked(t *testing.T, v *vaultServer) {
 		t.Fatal(err)
 	}
 	eventually(t, asLongAsItTakes, "it does not log in again", func() bool { // within the first second it trusts what it has just seen
-		_, _, err := s.Get(t.Context(), vaultPath("abc-123"))
+		_, _, err := s.Get(t.Context(), vaultPath())
 		if !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Unavailable) {
 			t.Error(err)
 		}
@@ -523,9 +558,10 @@ func vaultRevoked(t *testing.T, v *vaultServer) {
 
 // A limit of Vault's own is kept to, and named.
 func vaultLimited(t *testing.T, v *vaultServer) {
+	t.Helper()
 	v.provision(t, "limited")
 	s := v.store(t, v.config("limited", v.roleToken("limited", "api-development")))
-	p := vaultPath("abc-123")
+	p := vaultPath()
 	must(s.Put(t.Context(), p, canaryCredential("x"), 0))(t)
 	v.write("sys/quotas/rate-limit/limited", map[string]any{"path": "limited-development/", "rate": 1, "interval": "1s"})
 	eventually(t, asLongAsItTakes, "it is not limited", func() bool {

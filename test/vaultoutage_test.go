@@ -74,7 +74,11 @@ func (v *vaultWorld) install(t *testing.T) {
 		}
 		lines := strings.Split(strings.TrimSpace(out), "\n")
 		for _, line := range lines {
-			var change struct{ Kind, Name, Action string }
+			var change struct {
+				Kind   string `json:"kind"`
+				Name   string `json:"name"`
+				Action string `json:"action"`
+			}
 			if err := json.Unmarshal([]byte(line), &change); err != nil || change.Action != want || !strings.Contains(change.Name, "behalf") && change.Kind != "auth" {
 				t.Errorf("provision vault printed %s, want it %s: %v", line, want, err)
 			}
@@ -95,7 +99,9 @@ func (v *vaultWorld) user(name string) (token string, p credential.Path) {
 	token = "canary+" + name + "/" + rand.Text()
 	v.canaries = append(v.canaries, newCanary("the token of "+name, token))
 	out := v.mustRun(fmt.Sprintf(`{"oauth_access_token":%q}`, token), "accounts", "create", "--app", "practice", "--user", name, "--env", "development", "--credential", "-", "--json")
-	var made struct{ ID behalf.AccountID }
+	var made struct {
+		ID behalf.AccountID `json:"id"`
+	}
 	if err := json.Unmarshal([]byte(out), &made); err != nil || made.ID == "" {
 		v.t.Fatalf("accounts create printed %s: %v", out, err)
 	}
@@ -254,13 +260,14 @@ func (v *vaultWorld) late() {
 		})
 	}
 	body := fmt.Sprintf(`{"grant_type":"client_credentials","client_id":%q,"client_secret":%q}`, v.world.file.ClientID, v.world.file.ClientSecret)
-	if a := v.post("http://"+addr+"/v1/oauth/token", body); a.status != http.StatusServiceUnavailable {
+	plain := func(r *http.Request) { r.Header.Del("Authorization") }
+	if a := v.post("http://"+addr+"/v1/oauth/token", body, plain); a.status != http.StatusServiceUnavailable {
 		v.t.Errorf("a token without its key: %v", a)
 	}
 	v.vault.unseal()
 	second.serves(v.t, "http://"+addr+"/readyz")
 	third.serves(v.t, "http://"+side+"/readyz")
-	if a := v.post("http://"+addr+"/v1/oauth/token", body); a.status != http.StatusOK {
+	if a := v.post("http://"+addr+"/v1/oauth/token", body, plain); a.status != http.StatusOK {
 		v.t.Errorf("a token: %d", a.status)
 	}
 	second.kill()

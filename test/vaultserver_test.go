@@ -4,13 +4,18 @@ package test
 
 import (
 	"context"
+	"io"
 	"net"
+	"net/netip"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/vault/api"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/rs/zerolog"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/wait"
@@ -22,12 +27,18 @@ import (
 // vaultImage is the Vault that everything here is tried on.
 const vaultImage = "hashicorp/vault:1.21.0"
 
-// vaultConfig keeps everything in files, so that a Vault that comes back is as it was, and sealed. The second listener
+// vaultConfig keeps everything on disk, so that a Vault that comes back is as it was, and sealed. The second listener
 // asks for certificates.
 const vaultConfig = `
 disable_mlock = true
+log_level     = "debug" # why a login is refused it says there only
 api_addr      = "http://127.0.0.1:8200"
-storage "file" { path = "/vault/file" }
+cluster_addr  = "http://127.0.0.1:8201"
+plugin_directory = "/vault/plugins"
+storage "raft" {
+  path    = "/vault/file"
+  node_id = "one"
+}
 listener "tcp" {
   address     = "0.0.0.0:8200"
   tls_disable = true
@@ -59,7 +70,12 @@ func startVault(t *testing.T) *vaultServer {
 	cert, key := v.ca.issue(t, "vault")
 	var err error
 	v.container, err = testcontainers.Run(t.Context(), vaultImage,
-		testcontainers.WithExposedPorts(plain+":8200/tcp", secure+":8300/tcp"), // fixed, so that it comes back where it was
+		testcontainers.WithExposedPorts("8200/tcp", "8300/tcp"),
+		testcontainers.WithHostConfigModifier(func(cfg *container.HostConfig) { // fixed, so that it comes back where it was
+			cfg.PortBindings = network.PortMap{
+				network.MustParsePort("8200/tcp"): {bindingOf(plain)}, network.MustParsePort("8300/tcp"): {bindingOf(secure)},
+			}
+		}),
 		testcontainers.WithCmd("server", "-config=/vault/config/vault.hcl"),
 		testcontainers.WithFiles(
 			testcontainers.ContainerFile{Reader: strings.NewReader(vaultConfig), ContainerFilePath: "/vault/config/vault.hcl", FileMode: 0o644},
@@ -71,9 +87,15 @@ func startVault(t *testing.T) *vaultServer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(v.showLog)
 	v.root = v.client("")
 	v.initialize()
 	return v
+}
+
+func bindingOf(addr string) network.PortBinding {
+	at := netip.MustParseAddrPort(addr)
+	return network.PortBinding{HostIP: at.Addr(), HostPort: strconv.Itoa(int(at.Port()))}
 }
 
 // client is one that is no part of Behalf.
@@ -116,6 +138,21 @@ func (v *vaultServer) seal() {
 	if err := v.root.Sys().Seal(); err != nil {
 		v.t.Fatal(err)
 	}
+}
+
+// showLog shows the last words of Vault where the test has failed.
+func (v *vaultServer) showLog() {
+	if !v.t.Failed() {
+		return
+	}
+	log, err := v.container.Logs(context.WithoutCancel(v.t.Context()))
+	if err != nil {
+		v.t.Log(err)
+		return
+	}
+	defer log.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(log)
+	v.t.Logf("the end of Vault's log: %v\n%s", err, text[max(0, len(text)-4000):])
 }
 
 // stop ends the process of Vault, and start brings it back where it was, sealed.

@@ -19,7 +19,7 @@ path "behalf-development/metadata/+/_env/+" {
 }
 
 path "behalf-development/data/_keys/signing" {
-  capabilities = ["create", "read"]
+  capabilities = ["create", "read", "update"]
 }
 
 # Its own token, and no other.

@@ -19,7 +19,7 @@ path "behalf-production/metadata/+/_env/+" {
 }
 
 path "behalf-production/data/_keys/signing" {
-  capabilities = ["create", "read"]
+  capabilities = ["create", "read", "update"]
 }
 
 # Its own token, and no other.

@@ -66,11 +66,10 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 		return err
 	}
 	credentials.keep(below, group)
-	signing, err := openSigning(ctx, all, credentials, log)
+	signing, err := keepSigning(ctx, group, all, credentials, log)
 	if err != nil {
 		return err
 	}
-	group.Go(func() error { return signing.run(ctx) })
 	server, err := apiOf(api.Config{
 		Links: api.Links{IngressURL: s.ingressURL, WorkflowDomain: s.workflowDomain}, Proxies: s.proxies,
 		Server: web.ServerConfig{TLS: secure},

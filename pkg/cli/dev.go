@@ -297,11 +297,10 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	if err := d.all.keep(ctx, below, group); err != nil {
 		return err
 	}
-	signing, err := openSigning(ctx, d.all, safe{Store: d.secrets}, d.log)
+	signing, err := keepSigning(ctx, group, d.all, safe{Store: d.secrets}, d.log)
 	if err != nil {
 		return err
 	}
-	group.Go(func() error { return signing.run(below) })
 	front, err := d.front(ctx, signing)
 	if err != nil {
 		return err

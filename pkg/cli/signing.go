@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/behalf-dev/behalf/pkg/auth"
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -39,6 +40,15 @@ func openSigning(ctx context.Context, all byEnvironment, credentials safe, log z
 		return auth.OpenSigner(ctx, auth.Config{}, key, publishers...)
 	}}
 	return s, s.try(ctx)
+}
+
+// keepSigning opens it, and goes on trying where the key is out of reach.
+func keepSigning(ctx context.Context, group *errgroup.Group, all byEnvironment, credentials safe, log zerolog.Logger) (*signing, error) {
+	s, err := openSigning(ctx, all, credentials, log)
+	if err == nil {
+		group.Go(func() error { return s.run(ctx) })
+	}
+	return s, err
 }
 
 func (s *signing) try(ctx context.Context) error {

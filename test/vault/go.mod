@@ -3,7 +3,10 @@ module github.com/behalf-dev/behalf/test/vault
 
 go 1.26.8
 
-tool github.com/hashicorp/vault
+tool (
+	github.com/hashicorp/vault
+	github.com/hashicorp/vault-plugin-auth-kubernetes/cmd/vault-plugin-auth-kubernetes
+)
 
 require (
 	cel.dev/expr v0.24.0 // indirect

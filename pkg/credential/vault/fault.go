@@ -96,6 +96,8 @@ func causeOf(err error) error {
 	var answered *api.ResponseError
 	var asked *url.Error
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, &answered):
 		return fmt.Errorf("status %d", answered.StatusCode)
 	case errors.As(err, &asked):

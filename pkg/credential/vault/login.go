@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/api"
@@ -202,7 +204,7 @@ func (a *appRole) unwrap(ctx context.Context, client *api.Client, wrapping secre
 // unwrapped tells a token that Vault refuses from a Vault that is away.
 func unwrapped(err error) error {
 	var answered *api.ResponseError
-	if errors.As(err, &answered) && answered.StatusCode < 500 && answered.StatusCode != 429 {
+	if errors.As(err, &answered) && answered.StatusCode < http.StatusInternalServerError && answered.StatusCode != http.StatusTooManyRequests {
 		return errUnwrapped
 	}
 	return err
@@ -214,7 +216,7 @@ func refusal(err error) string {
 	switch {
 	case errors.Is(err, errFile), errors.Is(err, errUnwrapped):
 		return err.Error()
-	case errors.As(err, &answered) && (answered.StatusCode == 400 || answered.StatusCode == 403 || answered.StatusCode == 404):
+	case errors.As(err, &answered) && slices.Contains([]int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound}, answered.StatusCode):
 		return "Vault refuses our login"
 	case fault.Is(err, fault.Canceled):
 		return whyAway

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 
@@ -40,13 +41,9 @@ func (s *session) run(ctx context.Context) error {
 	tried := sync.OnceFunc(func() { close(s.tried) })
 	failed := 0
 	for ctx.Err() == nil {
-		got, err := s.login(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		s.settle(err, got)
+		got := s.try(ctx)
 		tried()
-		if err != nil {
+		if got == nil {
 			s.rest(ctx, failed)
 			failed = min(failed+1, 4)
 			continue
@@ -55,6 +52,19 @@ func (s *session) run(ctx context.Context) error {
 		s.watch(ctx, got)
 	}
 	return nil
+}
+
+// try logs in and makes known what came of it: a token, or nil.
+func (s *session) try(ctx context.Context) *api.Secret {
+	got, err := s.login(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	s.settle(err, got)
+	if err != nil {
+		return nil
+	}
+	return got
 }
 
 // login logs in by a client of its own: the old token stays in use until there is a new one.
@@ -138,7 +148,8 @@ func (s *session) renew(got *api.Secret, ended chan<- struct{}) (stop func()) {
 			select {
 			case renewed := <-watcher.RenewCh():
 				s.metrics.lives(renewed.Secret.Auth.LeaseDuration)
-			case <-watcher.DoneCh(): // with or without an error, it means to log in again
+			case err := <-watcher.DoneCh(): // with or without an error, it means to log in again
+				s.log.Debug().AnErr("err", causeOf(err)).Msg("the token of vault is renewed no more")
 				close(ended)
 				return
 			case <-over:
@@ -157,7 +168,7 @@ func (s *session) renew(got *api.Secret, ended chan<- struct{}) (stop func()) {
 func (s *session) holds(ctx context.Context) bool {
 	_, err := s.client.Auth().Token().LookupSelfWithContext(ctx)
 	var answered *api.ResponseError
-	if errors.As(err, &answered) && answered.StatusCode == 403 {
+	if errors.As(err, &answered) && answered.StatusCode == http.StatusForbidden {
 		return false
 	}
 	s.mu.Lock()

@@ -125,7 +125,7 @@ func (s *Store) probe(ctx context.Context) error {
 		h, err := s.client.Sys().HealthWithContext(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // we were told to stop
+			return nil
 		case err != nil:
 			s.health.server(reasonOf(err))
 		case !h.Initialized:

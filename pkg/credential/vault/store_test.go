@@ -110,8 +110,10 @@ func (s *server) value(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{"data": versions[len(versions)-1], "metadata": map[string]int{"version": len(versions)}}})
 	case http.MethodPut:
 		var body struct {
-			Options struct{ CAS int }
-			Data    json.RawMessage
+			Options struct {
+				CAS int `json:"cas"`
+			} `json:"options"`
+			Data json.RawMessage `json:"data"`
 		}
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Options.CAS != len(versions) {
 			refuse(w, http.StatusBadRequest, "check-and-set parameter did not match the current version")
@@ -193,20 +195,23 @@ func TestEveryAnswerIsToldInOurWords(t *testing.T) {
 		kind   fault.Kind
 		says   string
 	}{
-		"nothing there": {status(404), fault.NotFound, "no such credential"},
+		"nothing there": {status(http.StatusNotFound), fault.NotFound, "no such credential"},
 		"deleted, not erased": {func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(404)
+			w.WriteHeader(http.StatusNotFound)
 			_, _ = io.WriteString(w, `{"data":{"data":null,"metadata":{"version":3}}}`)
 		}, fault.NotFound, "no such credential"},
-		"no such mount":        {status(404, `no handler for route "behalf-development/data/abc-123"`), fault.Unavailable, "Vault has no mount"},
-		"404 of a proxy":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); _, _ = io.WriteString(w, "<html>") }, fault.Unavailable, "no Vault that works"},
-		"sealed":               {status(503, "Vault is sealed"), fault.Unavailable, "Vault is sealed"},
-		"overloaded":           {status(503), fault.Unavailable, "does not answer"},
-		"limited":              {status(429, "request path: rate limit quota exceeded"), fault.Unavailable, "limits our requests"},
-		"denied":               {status(403, "1 error occurred: permission denied"), fault.Unavailable, "denies our requests"},
-		"a fault of its own":   {status(500, "xoxb"), fault.Unavailable, "does not answer"},
-		"a gateway":            {status(502), fault.Unavailable, "does not answer"},
-		"a teapot":             {status(418), fault.Unavailable, "no Vault that works"},
+		"no such mount": {status(http.StatusNotFound, `no handler for route "behalf-development/data/abc-123"`), fault.Unavailable, "Vault has no mount"},
+		"404 of a proxy": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, "<html>")
+		}, fault.Unavailable, "no Vault that works"},
+		"sealed":               {status(http.StatusServiceUnavailable, "Vault is sealed"), fault.Unavailable, "Vault is sealed"},
+		"overloaded":           {status(http.StatusServiceUnavailable), fault.Unavailable, "does not answer"},
+		"limited":              {status(http.StatusTooManyRequests, "request path: rate limit quota exceeded"), fault.Unavailable, "limits our requests"},
+		"denied":               {status(http.StatusForbidden, "1 error occurred: permission denied"), fault.Unavailable, "denies our requests"},
+		"a fault of its own":   {status(http.StatusInternalServerError, "xoxb"), fault.Unavailable, "does not answer"},
+		"a gateway":            {status(http.StatusBadGateway), fault.Unavailable, "does not answer"},
+		"a teapot":             {status(http.StatusTeapot), fault.Unavailable, "no Vault that works"},
 		"a page":               {body("<html>xoxb</html>"), fault.Unavailable, "no Vault that works"},
 		"nothing":              {body(""), fault.Unavailable, "no Vault that works"},
 		"another object":       {body(`{"status":"ok"}`), fault.Unavailable, "no Vault that works"},
@@ -280,7 +285,7 @@ func TestAVaultInTroubleIsLeftInPeace(t *testing.T) {
 		answer http.HandlerFunc
 		most   int
 	}{
-		"it fails": {status(503, "Vault is sealed"), 40}, "it limits us": {status(429), 20},
+		"it fails": {status(http.StatusServiceUnavailable, "Vault is sealed"), 40}, "it limits us": {status(http.StatusTooManyRequests), 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
