@@ -127,8 +127,12 @@ func (w *Worker) runFilled(ctx context.Context, a *attempt, s behalf.Step) (beha
 	case err != nil:
 		return behalf.Outcome{}, err
 	}
-	call.Props = props
-	return w.runOwned(ctx, a, call)
+	call.Props, call.Renew = props, w.renewal(a, s.Name)
+	outcome, err := w.runOwned(ctx, a, call)
+	if err == nil && s.Source != nil && unauthorized(outcome.Err) {
+		w.renewAll(ctx, a, s.Name, call.Renew)
+	}
+	return outcome, err
 }
 
 // filled evaluates the expressions in a step's props, where there are any.

@@ -134,8 +134,8 @@ func owners(v behalf.Version, user behalf.ExternalUserID) []behalf.ExternalUserI
 // fetch gets the credentials of the run's accounts, each once, in the order of the steps: the first one missing is the
 // failure.
 func (w *Worker) fetch(ctx context.Context, a *attempt, bindings behalf.Bindings) (*behalf.Failure, error) {
-	secrets := a.variableSecrets()
 	known := map[behalf.AccountID]Auth{}
+	a.accounts, a.secrets = bindings, a.variableSecrets()
 	a.apps = make(map[behalf.StepName]map[string]step.App, len(bindings))
 	for _, s := range a.version.Steps {
 		a.apps[s.Name] = map[string]step.App{}
@@ -148,11 +148,11 @@ func (w *Worker) fetch(ctx context.Context, a *attempt, bindings behalf.Bindings
 			if err != nil {
 				return nil, err
 			}
-			secrets = append(secrets, auth.Secrets...)
+			a.secrets = append(a.secrets, auth.Secrets...)
 			a.apps[s.Name][prop] = step.App{Slug: account.App, Auth: auth.Fields}
 		}
 	}
-	a.redactor = secret.NewRedactor(secrets...)
+	a.redactor = secret.NewRedactor(a.secrets...)
 	return nil, nil
 }
 

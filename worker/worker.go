@@ -62,6 +62,12 @@ type Credentials interface {
 	Auth(ctx context.Context, account behalf.Account) (Auth, error)
 }
 
+// Renewer is what Credentials may do besides: it gives what a step may see of an account once more, after the service
+// has refused the fields that it was given. Errors: those of Credentials; Invalid, where there are no others.
+type Renewer interface {
+	Renew(ctx context.Context, account behalf.Account, refused map[string]secret.String) (Auth, error)
+}
+
 // Auth is the `$auth` of one account: what its app declares.
 type Auth struct {
 	Fields map[string]secret.String
@@ -274,7 +280,9 @@ type attempt struct {
 	trigger  json.RawMessage
 	code     map[behalf.StepName]string
 	apps     map[behalf.StepName]map[string]step.App
-	redactor secret.Redactor
+	accounts behalf.Bindings
+	secrets  []secret.String
+	redactor secret.Redactor   // of the secrets
 	exports  []json.RawMessage // of the steps that are done, in their order
 	started  time.Time
 	spent    time.Duration // what steps took of the run's timeout

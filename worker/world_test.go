@@ -51,6 +51,7 @@ type world struct {
 	// What a test may change before it starts a worker.
 	credentials credentials
 	variables   variables
+	renew       credentials // nil where nobody can
 	runner      runner
 	runs        worker.Runner // instead of runner, where it is set
 	onTold      func(telling)
@@ -132,7 +133,7 @@ func (w *world) startOn(cfg worker.Config, source worker.Source) *running {
 		runs = w.runs
 	}
 	r := &running{Worker: worker.New(cfg, worker.Deps{
-		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Files: w.store, Credentials: w.credentials, Variables: w.variables, Runner: runs, Stops: w.bus,
+		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Files: w.store, Credentials: w.access(), Variables: w.variables, Runner: runs, Stops: w.bus,
 	}, zerolog.New(w.logs)), stop: stop, over: make(chan struct{})}
 	go func() {
 		defer close(r.over)

@@ -21,7 +21,10 @@ type Call struct {
 	Props json.RawMessage
 	// Apps are the accounts, by prop.
 	Apps map[string]App
-	Run  behalf.RunID
+	// Renew gets the fields of the account of a prop once more, after the service has refused them with 401. An error
+	// means that there are no others. Nil never does.
+	Renew func(ctx context.Context, prop string) (map[string]secret.String, error)
+	Run   behalf.RunID
 	// IdempotencyKey is the same for every attempt of this step of this run, and for nothing else.
 	IdempotencyKey string
 	// Client sends the requests. It should be one of egress, with a timeout of at least behalf.MaxTimeout: the time of a
@@ -82,6 +85,8 @@ type exchange struct {
 	client  *http.Client
 	app     app.App
 	account *App // nil where the action runs without one
+	prop    string
+	refused *App // the account as it was before it was renewed
 }
 
 func (a *Action) exchange(c Call) (*exchange, error) {
@@ -90,8 +95,8 @@ func (a *Action) exchange(c Call) (*exchange, error) {
 	if c.Client == nil && a.plan.request != nil {
 		return nil, fault.New(fault.Internal, op, "the call has no client")
 	}
-	for _, account := range c.Apps {
-		x.account = &account
+	for prop, account := range c.Apps {
+		x.account, x.prop = &account, prop
 	}
 	switch {
 	case len(c.Apps) > 1, x.account == nil && a.App != "", x.account != nil && !a.AnyApp && x.account.Slug != a.App:
@@ -138,8 +143,41 @@ func (x *exchange) run(ctx context.Context) (behalf.Outcome, error) {
 	return r.outcome(x.action.plan.request.answer, s)
 }
 
-// do makes one call, and reads its answer, which is a good one if the error is nil.
+// do makes one call, and reads its answer, which is a good one if the error is nil. A service that says 401 has done
+// nothing, so the call is made once more where the account has another token by then.
 func (x *exchange) do(ctx context.Context, c *call, s scope) (reply, error) {
+	r, err := x.send(ctx, c, s)
+	if err == nil && r.status == http.StatusUnauthorized && x.renew(ctx) {
+		r, err = x.send(ctx, c, s)
+	}
+	switch {
+	case err != nil:
+		return reply{}, err
+	case !r.good():
+		return reply{}, r.refused(c, s)
+	}
+	if err := r.decode(c.answer); err != nil {
+		return reply{}, err
+	}
+	return r, r.refusal(c, x.app.Slug)
+}
+
+// renew gets the account's fields once more, once in the life of an exchange.
+func (x *exchange) renew(ctx context.Context) bool {
+	if x.account == nil || x.refused != nil || x.call.Renew == nil {
+		return false
+	}
+	x.refused = x.account
+	fields, err := x.call.Renew(ctx, x.prop)
+	if err != nil {
+		return false // what the service said is what the step fails with
+	}
+	x.account = &App{Slug: x.refused.Slug, Auth: fields}
+	return true
+}
+
+// send makes one request, and reads its answer whatever it says.
+func (x *exchange) send(ctx context.Context, c *call, s scope) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeoutOf(s))
 	defer cancel()
 	req, err := x.request(ctx, c, s)
@@ -152,17 +190,7 @@ func (x *exchange) do(ctx context.Context, c *call, s scope) (reply, error) {
 		return reply{}, unreachable(who, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	r, err := x.receive(resp, who)
-	switch {
-	case err != nil:
-		return reply{}, err
-	case !r.good():
-		return reply{}, r.refused(c, s)
-	}
-	if err := r.decode(c.answer); err != nil {
-		return reply{}, err
-	}
-	return r, r.refusal(c, x.app.Slug)
+	return x.receive(resp, who)
 }
 
 // receive reads an answer up to what is of use, and takes the account's values out before anything else sees it: a
@@ -243,5 +271,9 @@ func (x *exchange) redactor() secret.Redactor {
 	if x.account == nil {
 		return secret.Redactor{}
 	}
-	return secret.NewRedactor(x.app.Secrets(x.account.Auth)...)
+	secrets := x.app.Secrets(x.account.Auth)
+	if x.refused != nil {
+		secrets = append(secrets, x.app.Secrets(x.refused.Auth)...)
+	}
+	return secret.NewRedactor(secrets...)
 }

@@ -30,6 +30,8 @@ type accountView struct {
 	Healthy     bool                  `json:"healthy"`
 	State       behalf.AccountState   `json:"state"`
 	Reason      string                `json:"reason,omitempty"`
+	ExpiresAt   time.Time             `json:"expires_at,omitzero"` // its token
+	RefreshedAt time.Time             `json:"last_refreshed_at,omitzero"`
 	CreatedAt   time.Time             `json:"created_at"`
 	UpdatedAt   time.Time             `json:"updated_at"`
 }
@@ -37,7 +39,8 @@ type accountView struct {
 func viewAccount(a behalf.Account, env behalf.Environment) accountView {
 	return accountView{
 		ID: a.ID, App: a.App, User: a.User, Own: a.Own(), Name: a.Name, Environment: env,
-		Healthy: a.Usable(), State: cmp.Or(a.State, behalf.AccountActive), Reason: a.Reason, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
+		Healthy: a.Usable(), State: cmp.Or(a.State, behalf.AccountActive), Reason: a.Reason,
+		ExpiresAt: a.ExpiresAt, RefreshedAt: a.RefreshedAt, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
 	}
 }
 

@@ -108,6 +108,9 @@ func printAccounts(cmd *cobra.Command, w world, r *remote, query url.Values, asJ
 		state := "healthy"
 		if !a.Usable() {
 			state = "must be connected again"
+			if a.Reason != "" {
+				state = string(a.State) + ": " + a.Reason
+			}
 		}
 		owner := string(a.User)
 		if a.Own() {

@@ -30,11 +30,16 @@ func (p publisher) Publish(ctx context.Context, e behalf.Event, reply string) er
 	return err
 }
 
-// stepAuth is the credential store as the worker asks for it.
+// freshCredentials hands out credentials that still work, as refresh.Source does.
+type freshCredentials interface {
+	Fresh(ctx context.Context, account behalf.Account) (credential.Credential, error)
+	Renew(ctx context.Context, account behalf.Account, refused credential.Credential) (credential.Credential, error)
+}
+
+// stepAuth is the credentials as the worker asks for them.
 type stepAuth struct {
-	env         behalf.Environment
-	credentials credential.Store
-	apps        app.Catalog
+	fresh freshCredentials
+	apps  app.Catalog
 }
 
 func (s stepAuth) Auth(ctx context.Context, account behalf.Account) (worker.Auth, error) {
@@ -42,7 +47,20 @@ func (s stepAuth) Auth(ctx context.Context, account behalf.Account) (worker.Auth
 	if !ok { // the API knows it: this worker was started without the team's apps, and the run waits for one that was not
 		return worker.Auth{}, fault.Newf(fault.Unavailable, "cli.auth", "this worker has no app %s: start it with the --apps of the API", account.App)
 	}
-	found, _, err := s.credentials.Get(ctx, credential.PathOf(s.env, account))
+	found, err := s.fresh.Fresh(ctx, account)
+	if err != nil {
+		return worker.Auth{}, err
+	}
+	return worker.Auth{Fields: known.StepAuth(found.Fields), Secrets: secretsOf(known, found)}, nil
+}
+
+// Renew implements worker.Renewer.
+func (s stepAuth) Renew(ctx context.Context, account behalf.Account, refused map[string]secret.String) (worker.Auth, error) {
+	known, ok := s.apps.App(account.App)
+	if !ok {
+		return worker.Auth{}, fault.Newf(fault.Invalid, "cli.auth", "this worker has no app %s", account.App)
+	}
+	found, err := s.fresh.Renew(ctx, account, credential.Credential{Fields: refused})
 	if err != nil {
 		return worker.Auth{}, err
 	}

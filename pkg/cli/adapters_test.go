@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"testing/fstest"
@@ -38,7 +39,7 @@ func TestSecretsOfAnAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	auth, err := stepAuth{behalf.Development, store, apps}.Auth(t.Context(), account)
+	auth, err := stepAuth{asStored{store}, apps}.Auth(t.Context(), account)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,19 @@ func TestSecretsOfAnAccount(t *testing.T) {
 	}
 	// A worker without the team's apps is no reason to tell the user to connect again.
 	account.App = "acme"
-	if _, err := (stepAuth{behalf.Development, store, apps}).Auth(t.Context(), account); !fault.Is(err, fault.Unavailable) {
+	if _, err := (stepAuth{asStored{store}, apps}).Auth(t.Context(), account); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("an app that this worker does not have: %v", err)
 	}
+}
+
+// asStored hands out what lies there.
+type asStored struct{ credential.Store }
+
+func (a asStored) Fresh(ctx context.Context, account behalf.Account) (credential.Credential, error) {
+	c, _, err := a.Get(ctx, credential.PathOf(behalf.Development, account))
+	return c, err
+}
+
+func (a asStored) Renew(ctx context.Context, account behalf.Account, _ credential.Credential) (credential.Credential, error) {
+	return a.Fresh(ctx, account)
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -28,8 +29,10 @@ import (
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/deploy"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/oauth"
 	"github.com/behalf-dev/behalf/pkg/practice"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
+	"github.com/behalf-dev/behalf/pkg/secret"
 	"github.com/behalf-dev/behalf/pkg/web"
 	"github.com/behalf-dev/behalf/worker"
 )
@@ -96,6 +99,7 @@ type dev struct {
 	all      byEnvironment
 	apps     app.Catalog
 	secrets  credential.Store
+	clients  map[behalf.AppSlug]oauth.Registration // that dev brings
 	practice *practice.Practice
 	storage  bus.Bytes // that was asked for each environment
 	file     devFile
@@ -226,9 +230,11 @@ func (d *dev) openApps() (err error) {
 	if d.apps, err = elsewhere(d.apps, d.flags.appURLs); err != nil {
 		return err
 	}
+	ours := oauth.Registration{ID: "practice", Secret: secret.New(rand.Text())}
+	d.clients = map[behalf.AppSlug]oauth.Registration{"practice": ours}
 	d.practice, err = practice.New(practice.Config{
-		StatePath: filepath.Join(d.flags.dataDir, "practice.json"),
-		// Nothing refreshes a token yet, and a README must still work tomorrow.
+		StatePath: filepath.Join(d.flags.dataDir, "practice.json"), ClientID: ours.ID, ClientSecret: ours.Secret,
+		// One that is pasted by hand has nothing to refresh it with, and a README must still work tomorrow.
 		AccessLifetime: 365 * 24 * time.Hour,
 	})
 	return err
@@ -309,12 +315,15 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	answered, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
 	cached := d.all.remember(below, group, d.secrets)
-	runner, err := runnerOf(guests{pool: pool}, d.apps, callsAt(d.ln.Addr(), reach(d.flags.appURLs, d.side.Addr().String())))
+	client := callsAt(d.ln.Addr(), reach(d.flags.appURLs, d.side.Addr().String()))
+	runner, err := runnerOf(guests{pool: pool}, d.apps, client)
 	if err != nil {
 		return err
 	}
 	for env, p := range d.all {
-		worker, source := workerOf(worker.Config{Slots: d.flags.slots, Registerer: d.reg}, p, stepAuth{env, cached, d.apps}, stepVariables{env, cached}, runner, d.log)
+		fresh := refreshing{d.secrets, cached, d.apps, d.clients, client, d.reg}.of(p, d.log)
+		group.Go(func() error { return fresh.Run(below) })
+		worker, source := workerOf(worker.Config{Slots: d.flags.slots, Registerer: d.reg}, p, stepAuth{fresh, d.apps}, stepVariables{env, cached}, runner, d.log)
 		group.Go(func() error { return p.follow(ctx, source, d.log) })
 		working.Go(func() error { return worker.Run(answered) })
 	}

@@ -11,6 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/oauth"
+	"github.com/behalf-dev/behalf/pkg/secret"
 	"github.com/behalf-dev/behalf/worker"
 )
 
@@ -41,6 +44,18 @@ func hold(file string) {
 			return
 		}
 	}
+}
+
+// testClients are those of BEHALF_FAILPOINT_OAUTH_CLIENTS, SLUG=ID:SECRET with commas between: what a worker in tests has
+// for accounts that were connected with a client that we ship.
+func testClients() map[behalf.AppSlug]oauth.Registration {
+	clients := map[behalf.AppSlug]oauth.Registration{}
+	for _, one := range strings.Split(os.Getenv("BEHALF_FAILPOINT_OAUTH_CLIENTS"), ",") {
+		slug, client, _ := strings.Cut(one, "=")
+		id, word, _ := strings.Cut(client, ":")
+		clients[behalf.AppSlug(slug)] = oauth.Registration{ID: id, Secret: secret.New(word)}
+	}
+	return clients
 }
 
 // practiceURLs are those of BEHALF_FAILPOINT_APP_URLS, SLUG=URL with commas between: where a worker's apps are in tests,

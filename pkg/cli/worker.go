@@ -93,7 +93,9 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 		return err
 	}
 	cached := all.remember(below, group, credentials)
-	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{env, cached, apps}, stepVariables{env, cached}, runner, log)
+	fresh := refreshing{credentials, cached, apps, testClients(), calls(reach(practiceURLs())), reg}.of(all[env], log)
+	group.Go(func() error { return fresh.Run(below) })
+	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{fresh, apps}, stepVariables{env, cached}, runner, log)
 	group.Go(func() error { return all[env].follow(ctx, source, log) })
 	log.Info().Str("environment", string(env)).Str("tier", string(pool.Tier())).Msg("worker takes events")
 	group.Go(func() error {

@@ -16,6 +16,9 @@ import (
 // FieldAccessToken is the field of a vendor's access token, by the name under which steps read it.
 const FieldAccessToken = "oauth_access_token" //nolint:gosec // the name of a field, no value
 
+// FieldClientSecret is the one field of what lies at an OAuthAppPath.
+const FieldClientSecret = "client_secret"
+
 // Credential is the secret of one account.
 type Credential struct {
 	// Fields are what a step reads as its prop's $auth: oauth_access_token, or the app's own fields.
@@ -24,6 +27,10 @@ type Credential struct {
 	RefreshToken secret.String
 	// ExpiresAt is when the access token ends. Zero means that it does not, or that nobody knows.
 	ExpiresAt time.Time
+	// IssuedAt is when the access token was made. Zero means that nobody knows.
+	IssuedAt time.Time
+	// Generation counts how often the access token was made anew since the account was connected.
+	Generation uint64
 	// Scopes that the vendor granted.
 	Scopes []string
 	// OAuthApp names the OAuth app with which the account was connected. Empty means the one we ship.

@@ -17,6 +17,8 @@ type record struct {
 	Fields       map[string]string `json:"fields,omitempty"`
 	RefreshToken string            `json:"oauth_refresh_token,omitempty"`
 	ExpiresAt    time.Time         `json:"expires_at,omitzero"`
+	IssuedAt     time.Time         `json:"issued_at,omitzero"`
+	Generation   uint64            `json:"generation,omitempty"`
 	Scopes       []string          `json:"scopes,omitempty"`
 	OAuthApp     string            `json:"oauth_app_id,omitempty"`
 }
@@ -28,7 +30,7 @@ const maxRecord = MaxSize + 1<<10
 func Encode(c Credential) ([]byte, error) {
 	r := record{
 		V: behalf.FormatVersion, Fields: make(map[string]string, len(c.Fields)), RefreshToken: c.RefreshToken.Reveal(),
-		ExpiresAt: c.ExpiresAt, Scopes: c.Scopes, OAuthApp: c.OAuthApp,
+		ExpiresAt: c.ExpiresAt, IssuedAt: c.IssuedAt, Generation: c.Generation, Scopes: c.Scopes, OAuthApp: c.OAuthApp,
 	}
 	for name, value := range c.Fields {
 		r.Fields[name] = value.Reveal()
@@ -53,7 +55,7 @@ func Decode(data []byte) (Credential, error) {
 	}
 	c := Credential{
 		Fields: make(map[string]secret.String, len(r.Fields)), RefreshToken: secret.New(r.RefreshToken),
-		ExpiresAt: r.ExpiresAt, Scopes: r.Scopes, OAuthApp: r.OAuthApp,
+		ExpiresAt: r.ExpiresAt, IssuedAt: r.IssuedAt, Generation: r.Generation, Scopes: r.Scopes, OAuthApp: r.OAuthApp,
 	}
 	for name, value := range r.Fields {
 		c.Fields[name] = secret.New(value)

@@ -21,6 +21,6 @@ func (r *Runner) runAction(ctx context.Context, c Call) (behalf.Outcome, error) 
 		}
 	}
 	return found.Run(ctx, action.Call{
-		Props: c.Props, Apps: c.Apps, Run: c.Run, IdempotencyKey: c.idempotencyKey(), Client: r.client, Timeout: c.Timeout,
+		Props: c.Props, Apps: c.Apps, Renew: c.Renew, Run: c.Run, IdempotencyKey: c.idempotencyKey(), Client: r.client, Timeout: c.Timeout,
 	})
 }

@@ -35,6 +35,9 @@ type Call struct {
 	Apps map[string]App
 	// Env are the environment variables that the code finds in process.env, and no others.
 	Env map[string]secret.String
+	// Renew gets the fields of the account of a prop once more, after its service has refused them. Nil never does. Only
+	// actions ask for it: code has its fields at its beginning.
+	Renew func(ctx context.Context, prop string) (map[string]secret.String, error)
 	// Timeout is how long the step may run, without the wait for what it runs in. Zero means without end.
 	Timeout time.Duration
 	// Begin is called once when all is ready, right before the step does anything. Its error is that of Run, and the step

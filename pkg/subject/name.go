@@ -54,6 +54,10 @@ func Users(env behalf.Environment) string { return "USERS_" + string(env) }
 // Sealed names the bucket of sealed credentials.
 func Sealed(env behalf.Environment) string { return "SEALED_" + string(env) }
 
+// Leases names the bucket of who does what only one may do at a time, such as the refresh of a token, and of what was
+// begun. No value of it is a secret.
+func Leases(env behalf.Environment) string { return "LEASES_" + string(env) }
+
 // Objects names the object store of code and of what is too large for its place.
 func Objects(env behalf.Environment) string { return "OBJECTS_" + string(env) }
 
@@ -118,6 +122,9 @@ func VariablesKey(p behalf.ProjectID) string { return "variables." + string(p) }
 
 // EndpointKey is the key of an endpoint in Definitions.
 func EndpointKey(e behalf.EndpointID) string { return "endpoint." + string(e) }
+
+// OAuthAppsOf is the beginning of the keys of a project's own clients at services, in Definitions.
+func OAuthAppsOf(p behalf.ProjectID) string { return "oauthapp." + string(p) + "." }
 
 // ClientKey is the key of a client in Clients.
 func ClientKey(c behalf.ClientID) string { return "client." + string(c) }

@@ -108,7 +108,18 @@ func isMarker(h nats.Header) bool {
 // put writes a key that must still be at the revision; at 0 there must be nothing. Errors: Conflict, Invalid (too
 // large), Exhausted, Unavailable. After Unavailable, Timeout and Canceled it may have been written.
 func (b *bucket) put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	seq, err := b.write(ctx, key, value, nats.Header{}, revision)
+	return b.putFor(ctx, key, value, revision, 0)
+}
+
+// putFor is put of a value that ends by itself, in whole seconds. 0 means that it stays.
+func (b *bucket) putFor(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
+	header := func() nats.Header {
+		if ttl == 0 {
+			return nats.Header{}
+		}
+		return nats.Header{jetstream.MsgTTLHeader: {ttl.String()}}
+	}
+	seq, err := b.write(ctx, key, value, header(), revision)
 	if revision != 0 || !fault.Is(err, fault.Conflict) {
 		return seq, err
 	}
@@ -117,7 +128,7 @@ func (b *bucket) put(ctx context.Context, key string, value []byte, revision uin
 	if readErr != nil || !marker.deleted {
 		return 0, err
 	}
-	return b.write(ctx, key, value, nats.Header{}, marker.revision)
+	return b.write(ctx, key, value, header(), marker.revision)
 }
 
 // delete leaves a marker that ends by itself. Errors: Conflict, Unavailable.

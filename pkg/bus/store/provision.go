@@ -14,6 +14,7 @@ const (
 	maxDefinition = 768 << 10
 	maxRecord     = 64 << 10
 	maxSealed     = 128 << 10
+	maxLease      = 4 << 10
 )
 
 // keepMarkers is how long a deleted key's marker stays: longer than any watch can lag without being made anew, and
@@ -33,6 +34,7 @@ func Buckets(env behalf.Environment, replicas int) []jetstream.KeyValueConfig {
 		bucket(subject.Clients(env), "OAuth clients and public keys", maxRecord),
 		bucket(subject.Users(env), "external users and accounts", maxRecord),
 		bucket(subject.Sealed(env), "sealed credentials", maxSealed),
+		bucket(subject.Leases(env), "leases, and what was begun under them", maxLease),
 	}
 }
 

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/behalf-dev/behalf/pkg/app"
+	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus/store"
+	"github.com/behalf-dev/behalf/pkg/credential"
+	"github.com/behalf-dev/behalf/pkg/credential/refresh"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/oauth"
+	"github.com/behalf-dev/behalf/worker"
+)
+
+// refreshing is what credentials are refreshed with.
+type refreshing struct {
+	credentials credential.Store
+	cached      *credential.Cached
+	apps        app.Catalog
+	shipped     map[behalf.AppSlug]oauth.Registration
+	client      *http.Client
+	reg         prometheus.Registerer
+}
+
+// of puts the source of an environment's credentials together.
+func (r refreshing) of(p *parts, log zerolog.Logger) *refresh.Source {
+	return refresh.New(refresh.Config{Environment: p.env, Points: refreshPoints(), Registerer: r.reg}, refresh.Deps{
+		Store: r.credentials, Cached: r.cached, Leases: p.store.Leases(), Accounts: accountRecords{p.store}, Apps: r.apps,
+		Clients: oauthClients{p.store, r.credentials, r.shipped}, HTTP: r.client,
+	}, log)
+}
+
+// refreshPoints are the failpoints of a refresh.
+func refreshPoints() func(context.Context, refresh.Point) {
+	points := failpoints()
+	if points == nil {
+		return nil
+	}
+	return func(ctx context.Context, at refresh.Point) { points(ctx, worker.Point(at)) }
+}
+
+// accountRecords is the store as a refresh asks for it.
+type accountRecords struct{ *store.Store }
+
+func (r accountRecords) Account(ctx context.Context, project behalf.ProjectID, id behalf.AccountID) (behalf.Account, uint64, error) {
+	found, err := r.FindAccount(ctx, project, id)
+	return found.Value, found.Revision, err
+}
+
+func (r accountRecords) SetAccount(ctx context.Context, account behalf.Account, revision uint64) error {
+	_, err := r.PutAccount(ctx, account, revision)
+	return err
+}
+
+// oauthClients finds a project's own clients at services, and those that this process brings.
+type oauthClients struct {
+	records     *store.Store
+	credentials credential.Store
+	shipped     map[behalf.AppSlug]oauth.Registration
+}
+
+// Client implements refresh.Clients.
+func (c oauthClients) Client(ctx context.Context, project behalf.ProjectID, env behalf.Environment, slug behalf.AppSlug, id behalf.OAuthAppID) (oauth.Registration, error) {
+	const op = "cli.Client"
+	if id == "" {
+		found, ok := c.shipped[slug]
+		if !ok {
+			return oauth.Registration{}, fault.Newf(fault.NotFound, op, "there is no OAuth client for %s here", slug)
+		}
+		return found, nil
+	}
+	own, err := c.records.OAuthApp(ctx, project, id)
+	if err != nil {
+		return oauth.Registration{}, err
+	}
+	if own.Value.App != slug || own.Value.Project != project {
+		return oauth.Registration{}, fault.Newf(fault.NotFound, op, "the OAuth client %s is of another app", id)
+	}
+	kept, _, err := c.credentials.Get(ctx, credential.OAuthAppPath(env, project, id))
+	if err != nil && !fault.Is(err, fault.NotFound) { // a public client has no secret
+		return oauth.Registration{}, err
+	}
+	return oauth.Registration{ID: own.Value.ClientID, Secret: kept.Fields[credential.FieldClientSecret], Scopes: own.Value.Scopes}, nil
+}
