@@ -49,6 +49,8 @@ type Store interface {
 	// KeepObject has what belongs to one run stay when the history of it is over.
 	KeepObject(ctx context.Context, ref behalf.ObjectRef) error
 	User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
+	// Forgotten is NotFound for a user who never was forgotten.
+	Forgotten(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.Tombstone, error)
 	Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
 }
 
@@ -254,6 +256,7 @@ type attempt struct {
 	redactor secret.Redactor
 	exports  []json.RawMessage // of the steps that are done, in their order
 	started  time.Time
-	spent    time.Duration // what steps took of the run's timeout
+	config   map[string]json.RawMessage // of the user
+	spent    time.Duration              // what steps took of the run's timeout
 	timing   behalf.Timing
 }

@@ -32,6 +32,8 @@ func TestGolden(t *testing.T) {
 		"account":  func() any { return new(behalf.Account) },
 		"user":     func() any { return new(behalf.ExternalUser) },
 		"client":   func() any { return new(behalf.Client) },
+		"place":    func() any { return new(behalf.AccountPlace) },
+		"grave":    func() any { return new(behalf.Tombstone) },
 		"oauthapp": func() any { return new(behalf.OAuthApp) },
 		"project":  func() any { return new(store.Project) },
 	}
@@ -135,6 +137,8 @@ func TestGoldenIsComplete(t *testing.T) {
 		behalf.Grant{},
 		behalf.ExternalUser{},
 		behalf.Client{},
+		behalf.AccountPlace{},
+		behalf.Tombstone{},
 		behalf.OAuthApp{},
 		store.Project{},
 	} {

@@ -88,10 +88,11 @@ func signerOf(ctx context.Context, all byEnvironment, credentials credential.Sto
 func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf.Environment]api.Env {
 	envs := make(map[behalf.Environment]api.Env, len(all))
 	for env, p := range all {
+		secrets := accountSecrets{env: env, credentials: credentials}
 		envs[env] = api.Env{
 			Workflows: records{p.store}, Endpoints: records{p.store}, Versions: p.store, Users: records{p.store},
 			Accounts: records{p.store}, Clients: p.store,
-			Runs: runs{p.journal}, Credentials: accountSecrets{env: env, credentials: credentials},
+			Runs: runs{p.journal}, Credentials: secrets, Secrets: secrets, Eraser: eraser{p.journal},
 		}
 	}
 	return envs

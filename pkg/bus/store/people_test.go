@@ -72,7 +72,7 @@ func TestTheProjectsOwnAccountsAreNoUsers(t *testing.T) {
 	if got := must[[]behalf.Account](t)(s.AccountsFromLeader(t.Context(), project, "_own")); len(got) != 1 || got[0].User != "_own" {
 		t.Errorf("got %+v", got)
 	}
-	if got := must[store.UserPage](t)(s.Users(t.Context(), project, 0, 10)); len(got.Users) != 1 {
+	if got := must[store.UserPage](t)(s.Users(t.Context(), project, "", 0, 10)); len(got.Users) != 1 {
 		t.Errorf("users %+v", got)
 	}
 }
@@ -123,7 +123,7 @@ func TestUsersAreListedInPages(t *testing.T) {
 	must[[]behalf.Account](t)(s.DeleteUser(t.Context(), project, "u3"))
 	var names []string
 	for after, pages := uint64(0), 0; ; pages++ {
-		page := must[store.UserPage](t)(s.Users(t.Context(), project, after, 3))
+		page := must[store.UserPage](t)(s.Users(t.Context(), project, "", after, 3))
 		for _, u := range page.Users {
 			names = append(names, string(u.External))
 		}
