@@ -19,10 +19,10 @@ type ExternalUserID string
 // ExternalUser is our record of an end user. It exists from the first connect token or account until deleted; losing
 // the last account does not remove it.
 type ExternalUser struct {
-	V         int            `json:"v"`
-	ID        UserRecordID   `json:"id"`
-	Project   ProjectID      `json:"project"`
-	External  ExternalUserID `json:"external_id"`
+	V        int            `json:"v"`
+	ID       UserRecordID   `json:"id"`
+	Project  ProjectID      `json:"project"`
+	External ExternalUserID `json:"external_id"`
 	// Config is what our customer stores beside the user, by name. It is not secret: steps and callers of the API read it.
 	Config map[string]json.RawMessage `json:"config,omitempty"`
 	// ForgottenAt is when a user of the same id was forgotten, before this record. What was sent for that user until then

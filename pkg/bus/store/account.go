@@ -104,7 +104,7 @@ func (s *Store) ListAccounts(ctx context.Context, project behalf.ProjectID, q Ac
 	}
 	var page AccountPage
 	var err error
-	page.Accounts, page.Next, err = pageOf(ctx, s.people.bucket, subject.AccountsLike(project, q.User, q.App), after, limit,
+	page.Accounts, page.Next, err = pageOf(ctx, s.people.bucket, span{subject.AccountsLike(project, q.User, q.App), after, q.User != "", limit},
 		func(a behalf.Account) bool { return !a.Own() && (q.OAuthApp == "" || q.OAuthApp == a.OAuthApp) })
 	return page, err
 }

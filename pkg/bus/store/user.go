@@ -136,7 +136,7 @@ func (s *Store) Users(ctx context.Context, project behalf.ProjectID, search stri
 	search = strings.ToLower(search)
 	var page UserPage
 	var err error
-	page.Users, page.Next, err = pageOf(ctx, s.people.bucket, "user."+string(project)+".*", after, limit,
+	page.Users, page.Next, err = pageOf(ctx, s.people.bucket, span{"user." + string(project) + ".*", after, false, limit},
 		func(u behalf.ExternalUser) bool { return strings.Contains(strings.ToLower(string(u.External)), search) })
 	return page, err
 }
