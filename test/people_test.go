@@ -177,4 +177,3 @@ func (w *world) tellsNothing(stream string, words ...string) {
 		}
 	}
 }
-

@@ -277,7 +277,7 @@ func (a *attempt) context() []byte {
 		ID: string(e.ID), TS: e.At, WorkflowID: e.Workflow, WorkflowName: a.version.Name, DeploymentID: e.Version,
 		ProjectID: e.Project, TraceID: e.Run, ExternalUserID: e.User, ExternalUserEnvironment: e.Environment,
 		ExternalUser: a.user(),
-		Verified: e.Origin.Trusted, Attempt: a.run.Attempt,
+		Verified:     e.Origin.Trusted, Attempt: a.run.Attempt,
 	})
 	if err != nil { // strings, a time and numbers: there is nothing that cannot be encoded
 		return []byte(`{}`)

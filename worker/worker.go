@@ -48,10 +48,15 @@ type Store interface {
 	Object(ctx context.Context, ref behalf.ObjectRef) ([]byte, error)
 	// KeepObject has what belongs to one run stay when the history of it is over.
 	KeepObject(ctx context.Context, ref behalf.ObjectRef) error
+	Users
+	Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
+}
+
+// Users knows who users are, and who was forgotten.
+type Users interface {
 	User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
 	// Forgotten is NotFound for a user who never was forgotten.
 	Forgotten(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.Tombstone, error)
-	Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
 }
 
 // Files forgets files of callers. A name that is not there is no error. Errors: Unavailable.

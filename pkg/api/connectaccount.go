@@ -265,8 +265,8 @@ func (a *API) connectByUser(w http.ResponseWriter, r *http.Request, c call) erro
 		return err
 	}
 	s, views := a.shower(c, secrets), []connectView{}
-	err = eachPage(r.Context(), c, wanted, func(page []behalf.Account) error {
-		more, err := s.all(r.Context(), page)
+	err = eachPage(r.Context(), c, wanted, func(ctx context.Context, page []behalf.Account) error {
+		more, err := s.all(ctx, page)
 		views = append(views, more...)
 		return err
 	})
@@ -279,13 +279,13 @@ func (a *API) connectByUser(w http.ResponseWriter, r *http.Request, c call) erro
 }
 
 // eachPage hands over all accounts that are asked for, page by page.
-func eachPage(ctx context.Context, c call, q AccountQuery, each func([]behalf.Account) error) error {
+func eachPage(ctx context.Context, c call, q AccountQuery, each func(context.Context, []behalf.Account) error) error {
 	for q.Limit = maxLimit; ; {
 		found, err := c.Accounts.ListAccounts(ctx, q)
 		if err != nil {
 			return err
 		}
-		if err := each(found.Accounts); err != nil || found.Cursor == "" {
+		if err := each(ctx, found.Accounts); err != nil || found.Cursor == "" {
 			return err
 		}
 		q.After = found.Cursor
@@ -360,11 +360,11 @@ func (a *API) deleteByApp(w http.ResponseWriter, r *http.Request, c call) error 
 		return notFound("no such app")
 	}
 	until := time.Now().Add(deleteFor)
-	err := eachPage(r.Context(), c, wanted, func(page []behalf.Account) error {
+	err := eachPage(r.Context(), c, wanted, func(ctx context.Context, page []behalf.Account) error {
 		if time.Now().After(until) {
 			return fault.New(fault.Unavailable, "api.deleteByApp", "many accounts are deleted, and not all: call again")
 		}
-		group, ctx := errgroup.WithContext(r.Context())
+		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(deleteAtOnce)
 		for _, each := range page {
 			group.Go(func() error { return dropAccount(ctx, c, each) })

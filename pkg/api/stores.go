@@ -56,6 +56,11 @@ type Users interface {
 	EnsureUser(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
 	// ConfigureUser changes what is stored beside a user, and makes the user where there is none: null takes a name out.
 	ConfigureUser(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID, change map[string]json.RawMessage) (behalf.ExternalUser, error)
+	UserEnds
+}
+
+// UserEnds take users away.
+type UserEnds interface {
 	// DeleteUser removes a user with all accounts that are left. Errors: NotFound, Conflict, Unavailable.
 	DeleteUser(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
 	// ForgetUser leaves a tombstone, before which nothing was sent that will run.
@@ -75,13 +80,18 @@ type Accounts interface {
 	// Accounts lists those of a user, or for no user the project's own.
 	Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
 	FindAccount(ctx context.Context, project behalf.ProjectID, id behalf.AccountID) (behalf.Account, error)
+	AccountLists
+	PutAccount(ctx context.Context, account behalf.Account) error
+	DeleteAccount(ctx context.Context, account behalf.Account) error
+}
+
+// AccountLists are for many accounts, and for one of many.
+type AccountLists interface {
 	// ListAccounts lists those of users. A page may be short, even empty, and yet have a cursor. Errors: Invalid for a cursor
 	// that is none, Unavailable.
 	ListAccounts(ctx context.Context, query AccountQuery) (AccountPage, error)
 	// AccountAt finds one of which project, user, app and id are known.
 	AccountAt(ctx context.Context, account behalf.Account) (behalf.Account, error)
-	PutAccount(ctx context.Context, account behalf.Account) error
-	DeleteAccount(ctx context.Context, account behalf.Account) error
 }
 
 // AccountQuery says which accounts to list. A zero field asks for nothing.

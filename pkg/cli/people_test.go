@@ -41,7 +41,9 @@ func TestAUserIsConfiguredAndForgotten(t *testing.T) {
 	if answer := invoke("xyz-9"); !strings.Contains(answer, `"config":{}`) {
 		t.Errorf("the step answers %s", answer)
 	}
-	history := func(user string) string { return s.must("runs", "list", "--user", user, "--env", "development", "--json") }
+	history := func(user string) string {
+		return s.must("runs", "list", "--user", user, "--env", "development", "--json")
+	}
 	bustest.Eventually(t, "both runs are in the history", func() bool { return history("jane-7") != "" && history("xyz-9") != "" })
 	if _, stderr, code := s.run(`{"token":"canary-of-abc"}`, "accounts", "create", "--app", "practice", "--user", "jane-7", "--env", "development", "--credential", "-"); code != 0 {
 		t.Fatal(stderr)

@@ -119,7 +119,7 @@ func (e *eraser) letters(ctx context.Context) error {
 			Original json.RawMessage `json:"original"`
 		}
 		if json.Unmarshal(m.Data, &letter) != nil {
-			return nil
+			return nil //nolint:nilerr // whose letter that is nobody can tell
 		}
 		event, ok := e.buried(ctx, letter.Original)
 		if !ok || event.User != e.user {
@@ -164,7 +164,7 @@ func userOf(data []byte) behalf.ExternalUserID {
 func (e *eraser) dropOf(ctx context.Context, data []byte) error {
 	var rec behalf.Record
 	if json.Unmarshal(data, &rec) != nil {
-		return nil
+		return nil //nolint:nilerr // what cannot be read leads to nothing
 	}
 	var refs []behalf.ObjectRef
 	add := func(refs2 ...*behalf.ObjectRef) {

@@ -75,7 +75,7 @@ func (c *crowd) operations() map[string]func() {
 	middle := crowded(c.n/2 + 1)
 	return map[string]func(){
 		"list":           func() { c.page(store.AccountQuery{}, 0, 20) },
-		"page":           func() { c.page(store.AccountQuery{}, uint64(c.n), 20) }, //nolint:gosec // small
+		"page":           func() { c.page(store.AccountQuery{}, uint64(c.n), 20) },
 		"filter by app":  func() { c.page(store.AccountQuery{App: "rare"}, 0, min(20, c.n/100)) },
 		"filter by user": func() { c.page(store.AccountQuery{User: middle.User}, 0, 2) },
 		"find": func() {
@@ -132,9 +132,13 @@ func TestEveryAccountIsListedOnce(t *testing.T) {
 		query store.AccountQuery
 		want  int
 	}{
-		{store.AccountQuery{}, 297}, {store.AccountQuery{App: "rare"}, 2}, {store.AccountQuery{User: crowded(20).User}, 2},
-		{store.AccountQuery{User: crowded(7).User}, 1}, {store.AccountQuery{User: crowded(20).User, App: "rare"}, 0},
-		{store.AccountQuery{OAuthApp: "oa_none"}, 0}, {store.AccountQuery{User: "nobody"}, 0},
+		{store.AccountQuery{}, 297},
+		{store.AccountQuery{App: "rare"}, 2},
+		{store.AccountQuery{User: crowded(20).User}, 2},
+		{store.AccountQuery{User: crowded(7).User}, 1},
+		{store.AccountQuery{User: crowded(20).User, App: "rare"}, 0},
+		{store.AccountQuery{OAuthApp: "oa_none"}, 0},
+		{store.AccountQuery{User: "nobody"}, 0},
 	} {
 		seen := map[behalf.AccountID]bool{}
 		for after := uint64(0); ; {
