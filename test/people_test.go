@@ -80,7 +80,16 @@ func TestAnImportIsResumed(t *testing.T) {
 	eventually(t, patience, "two thirds are not imported", func() bool { return strings.Count(second.output(), "\n") > n*2/3 })
 	second.kill()
 	resumed := time.Now()
-	out := w.mustRun("", args...)
+	third := w.start("import-third", w.env, args...)
+	eventually(t, patience, "the import does not end", func() bool {
+		select {
+		case <-third.ended:
+			return true
+		default:
+			return false
+		}
+	})
+	out := third.output()
 	t.Logf("%d accounts: two imports cut short %v, the third %v", n, resumed.Sub(began).Round(time.Millisecond), time.Since(resumed).Round(time.Millisecond))
 
 	if kept := strings.Count(out, `"outcome":"kept"`); kept < n*2/3 || kept+strings.Count(out, `"outcome":"created"`) != n {

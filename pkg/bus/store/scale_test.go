@@ -39,6 +39,7 @@ func newCrowd(tb testing.TB, n int) *crowd {
 		}
 	}
 	now := time.Now().UTC()
+	tb.Cleanup(js.CleanupPublisher) // else a goroutine of it is left
 	for i := range n {
 		a := crowded(i)
 		a.CreatedAt, a.UpdatedAt = now, now
