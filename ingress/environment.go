@@ -59,7 +59,14 @@ type Triggers interface {
 	DropObject(ctx context.Context, ref behalf.ObjectRef) error
 }
 
-// Env is what an ingress needs of one environment. All but Files, Triggers and Ready are required.
+// Tests keeps events that run nothing.
+type Tests interface {
+	// KeepTest keeps an event, of which it must not keep the trigger's memory. Errors: Invalid of code body_too_large,
+	// Unavailable.
+	KeepTest(ctx context.Context, e behalf.Event) error
+}
+
+// Env is what an ingress needs of one environment. All but Files, Triggers, Tests and Ready are required.
 type Env struct {
 	Bus       Bus
 	Endpoints Endpoints
@@ -70,6 +77,8 @@ type Env struct {
 	Files Files
 	// Triggers keeps what is too large for an event. Nil refuses that.
 	Triggers Triggers
+	// Tests keeps the events of requests that shall run nothing. Nil refuses those.
+	Tests Tests
 	// Ready closes when the copies of definitions are filled. Nil means they are.
 	Ready <-chan struct{}
 }

@@ -43,7 +43,7 @@ func asciiText(s string) bool {
 
 // newRun makes the run's id: a fresh one, or the one of the key, which holds for one caller and one user.
 func (c *call) newRun(user behalf.ExternalUserID) behalf.RunID {
-	if c.key == "" {
+	if c.key == "" || c.test {
 		return behalf.NewRunID()
 	}
 	return behalf.KeyedRunID(string(c.endpoint.Project), string(c.environment), string(c.endpoint.Workflow), string(c.client), string(user), c.key)

@@ -62,7 +62,7 @@ type requestKey struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
-		requests:     f.NewCounterVec(counter("requests_total", "Requests by environment, workflow and outcome: ok, accepted, preflight, file, or the code of the failure."), []string{"environment", "workflow", "outcome"}),
+		requests:     f.NewCounterVec(counter("requests_total", "Requests by environment, workflow and outcome: ok, accepted, test_event, preflight, file, or the code of the failure."), []string{"environment", "workflow", "outcome"}),
 		duration:     f.NewHistogramVec(histogram("request_duration_seconds", "Time from the first byte of a request to the end of its answer."), []string{"environment"}),
 		published:    f.NewHistogramVec(histogram("publish_duration_seconds", "Time to store an event, by outcome."), []string{"environment", "outcome"}),
 		waited:       f.NewHistogramVec(histogram("sync_wait_duration_seconds", "Time that callers waited for a result after their event was stored."), []string{"environment"}),

@@ -28,7 +28,7 @@ func TestMetrics(t *testing.T) {
 	refuses(fault.Exhausted)(w)
 	send(oauth)
 	want := `
-# HELP behalf_ingress_requests_total Requests by environment, workflow and outcome: ok, accepted, preflight, file, or the code of the failure.
+# HELP behalf_ingress_requests_total Requests by environment, workflow and outcome: ok, accepted, test_event, preflight, file, or the code of the failure.
 # TYPE behalf_ingress_requests_total counter
 behalf_ingress_requests_total{environment="none",outcome="environment_invalid",workflow="none"} 1
 behalf_ingress_requests_total{environment="production",outcome="ok",workflow="p_1"} 1

@@ -178,7 +178,7 @@ func TestStrangersAreThrottled(t *testing.T) {
 # TYPE behalf_ingress_backpressure_rejections_total counter
 behalf_ingress_backpressure_rejections_total{reason="throttled"} 2
 behalf_ingress_backpressure_rejections_total{reason="unavailable"} 1
-# HELP behalf_ingress_requests_total Requests by environment, workflow and outcome: ok, accepted, preflight, file, or the code of the failure.
+# HELP behalf_ingress_requests_total Requests by environment, workflow and outcome: ok, accepted, test_event, preflight, file, or the code of the failure.
 # TYPE behalf_ingress_requests_total counter
 behalf_ingress_requests_total{environment="production",outcome="accepted",workflow="p_1"} 1
 behalf_ingress_requests_total{environment="production",outcome="forbidden",workflow="p_1"} 1

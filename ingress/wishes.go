@@ -69,12 +69,14 @@ func (w *wishes) add(name, value string) error {
 }
 
 // refused names what is asked for and cannot be had yet: to go on without it would keep, or run, what must not be.
-func (w wishes) refused(files Files) error {
+func (w wishes) refused(env *environment) error {
 	var name string
 	switch {
-	case w.noTrigger:
+	case w.noStore && w.noTrigger:
+		return behalf.FailRequestInvalid("x-pd-nostore and x-pd-notrigger together leave nothing to do: a test event is one that is stored")
+	case w.noTrigger && env.Tests == nil:
 		name = headerNoTrigger
-	case w.uploadBody && files == nil:
+	case w.uploadBody && env.Files == nil:
 		name = headerUploadBody
 	default:
 		return nil

@@ -256,6 +256,7 @@ type world struct {
 	keys     *keys
 	files    *files    // none where nil
 	triggers *triggers // none where nil
+	tests    *tests    // none where nil
 	find     endpoints
 	config   ingress.Config
 	registry prometheus.Registerer
@@ -334,6 +335,9 @@ func (w *world) serverOn(b ingress.Bus) *ingress.Server {
 	}
 	if w.triggers != nil {
 		env.Triggers = w.triggers
+	}
+	if w.tests != nil {
+		env.Tests = w.tests
 	}
 	return ingress.New(w.config, map[behalf.Environment]ingress.Env{behalf.Production: env, behalf.Development: env}, zerolog.Nop(), w.registry)
 }

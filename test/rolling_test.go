@@ -26,8 +26,8 @@ type balancer struct {
 	aside map[*role]time.Time // until when one is left alone, as it asked for
 }
 
-// keepIdle is how long the balancer keeps a connection that it does not use: shorter than a leaving ingress lingers, so
-// that it never sends on one that is being closed.
+// keepIdle is how long the balancer keeps a connection that it does not use: shorter than a leaving ingress serves those
+// that there are, by more than a busy machine is behind, so that it never sends on one that is being closed.
 const keepIdle = time.Second
 
 func newBalancer(w *world, fronts ...*role) *balancer {
@@ -97,9 +97,9 @@ type rolling struct {
 // perSecond is the rate of the load.
 const perSecond = 200
 
-// mostAtOnce bounds the requests that wait for an answer, so that a machine that cannot keep the rate is slow and does not
-// drown.
-const mostAtOnce = 1000
+// mostAtOnce bounds the requests that wait for an answer: a machine that cannot keep the rate is slow then, and does not
+// drown. With a thousand, an ingress that stood still for seconds cut requests that had not sent their headers in time.
+const mostAtOnce = 100
 
 // load sends an event to each workflow in turn, so many a second, until stopped.
 func (b *balancer) load(flows ...deployed) *rolling {

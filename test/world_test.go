@@ -74,9 +74,15 @@ func newWorld(t *testing.T) *world {
 
 func newWorldOf(t *testing.T, ackWait time.Duration) *world {
 	t.Helper()
+	return newWorldWith(t, ackWait)
+}
+
+// newWorldWith is one whose roles have these variables besides.
+func newWorldWith(t *testing.T, ackWait time.Duration, env ...string) *world {
+	t.Helper()
 	w := emptyWorld(t)
 	w.nats = startNATS(t, w.folder("nats"))
-	w.open(&w.nats.natsServers, ackWait)
+	w.open(&w.nats.natsServers, ackWait, env...)
 	return w
 }
 
@@ -89,7 +95,7 @@ func emptyWorld(t *testing.T) *world {
 }
 
 // open provisions a fresh NATS and starts an API and an ingress on it.
-func (w *world) open(servers *natsServers, ackWait time.Duration) {
+func (w *world) open(servers *natsServers, ackWait time.Duration, env ...string) {
 	w.t.Helper()
 	w.servers, w.ackWait = servers, ackWait
 	_, w.js = servers.connect(w.t, development)
@@ -103,6 +109,7 @@ func (w *world) open(servers *natsServers, ackWait time.Duration) {
 		"BEHALF_CREDENTIALS=sealed", "BEHALF_DATA_DIR=" + w.folder("data"), "BEHALF_NODE=" + node(w.t),
 		"BEHALF_API_URL=" + w.apiURL, "BEHALF_INGRESS_URL=" + scheme + ingressAddr, "BEHALF_LOG_LEVEL=debug",
 	}
+	w.env = append(w.env, env...)
 	out := w.mustRun("", "provision", "--json", "--ack-wait", ackWait.String(), "--replicas", fmt.Sprint(servers.replicas))
 	if err := json.Unmarshal([]byte(out), &w.file); err != nil {
 		w.t.Fatalf("provision printed %q: %v", out, err)

@@ -48,6 +48,9 @@ func (w *Worker) takeOver(ctx context.Context, a *attempt) {
 // one runs one step and records it. It is over when the run is finished or gone to wait.
 func (w *Worker) one(ctx context.Context, a *attempt, s behalf.Step, last bool) (over bool, err error) {
 	w.cfg.Points(ctx, BeforeStep)
+	if stopped(ctx) {
+		return true, fault.New(fault.Canceled, "worker.one", "stopped by the run's operator")
+	}
 	began := time.Now()
 	outcome, err := w.runFilled(ctx, a, s)
 	took := cmp.Or(outcome.Duration, time.Since(began))
@@ -58,13 +61,13 @@ func (w *Worker) one(ctx context.Context, a *attempt, s behalf.Step, last bool) 
 	switch {
 	case errors.Is(err, errUnowned):
 		return true, w.refused(ctx, a, err)
-	case err != nil:
+	case err != nil && !stopped(ctx):
 		return true, w.platform(ctx, a, a.clean(err))
 	}
-	if outcome.Cut && errors.Is(ctx.Err(), context.Canceled) {
-		return true, fault.New(fault.Canceled, "worker.one", "cut short by our own leaving")
-	}
 	record := a.record(s, time.Now().Add(-took), took, outcome)
+	if err != nil || outcome.Cut && errors.Is(ctx.Err(), context.Canceled) {
+		return true, w.cutShort(ctx, a, record)
+	}
 	w.stepped(a, s, outcome, took)
 	switch {
 	case outcome.Cut, outcome.Err != nil:
@@ -276,8 +279,7 @@ func (a *attempt) context() []byte {
 	doc, err := json.Marshal(triggerContext{
 		ID: string(e.ID), TS: e.At, WorkflowID: e.Workflow, WorkflowName: a.version.Name, DeploymentID: e.Version,
 		ProjectID: e.Project, TraceID: e.Run, ExternalUserID: e.User, ExternalUserEnvironment: e.Environment,
-		ExternalUser: a.user(),
-		Verified:     e.Origin.Trusted, Attempt: a.run.Attempt,
+		ExternalUser: a.user(), Verified: e.Origin.Trusted, Attempt: a.run.Attempt, Replay: e.Origin.ReplayOf != "",
 	})
 	if err != nil { // strings, a time and numbers: there is nothing that cannot be encoded
 		return []byte(`{}`)

@@ -18,6 +18,7 @@ func (w *Worker) handle(ctx context.Context, d *bus.Delivery) error {
 		return w.bury(ctx, d, bus.ReasonMalformed, d.Malformed.Error())
 	}
 
+	d.Seen = d.Seen || w.stops.known(d.Event.Run)
 	run, err := w.open(ctx, d)
 	if err != nil {
 		return w.unopened(ctx, d, err)
@@ -38,7 +39,7 @@ func (w *Worker) handle(ctx context.Context, d *bus.Delivery) error {
 		return w.giveUp(ctx, a, bus.ReasonWorkerLost, "five attempts ended without a record")
 	case journal.Ready:
 	}
-	return w.attempt(ctx, a)
+	return w.stoppable(ctx, a)
 }
 
 // open asks the journal what there is to do.
@@ -189,7 +190,10 @@ func (w *Worker) preparing(ctx context.Context) (context.Context, context.Cancel
 // finished writes the one line and the figures of a run.
 func (w *Worker) finished(a *attempt, result behalf.Result) {
 	outcome := outcomeOK
-	if result.Failure != nil {
+	switch {
+	case result.State == behalf.StateCanceled:
+		outcome = outcomeCanceled
+	case result.Failure != nil:
 		outcome = string(result.Failure.Code)
 	}
 	took := time.Since(a.started)

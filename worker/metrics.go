@@ -12,8 +12,9 @@ import (
 
 // Outcomes of runs that are no code of a failure.
 const (
-	outcomeOK      = "ok"
-	outcomeWaiting = "waiting"
+	outcomeOK       = "ok"
+	outcomeWaiting  = "waiting"
+	outcomeCanceled = "canceled"
 )
 
 type metrics struct {
@@ -34,7 +35,7 @@ func newMetrics(reg prometheus.Registerer, env behalf.Environment, slots int) *m
 	}
 	f.NewGauge(prometheus.GaugeOpts{Namespace: "behalf", Name: "worker_slots", Help: "Runs that may execute at once.", ConstLabels: constant}).Set(float64(slots))
 	m := &metrics{
-		runs: counter("runs_total", "Attempts of runs by outcome: ok, waiting, or the code of the failure.", "outcome"),
+		runs: counter("runs_total", "Attempts of runs by outcome: ok, waiting, canceled, or the code of the failure.", "outcome"),
 		duration: f.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "behalf", Name: "run_duration_seconds", Help: "Time from taking an event to its durable result.", ConstLabels: constant, Buckets: buckets,
 		}),
@@ -68,7 +69,7 @@ func (m *metrics) step(s behalf.Step, o behalf.Outcome, took time.Duration) stri
 
 // zero shows the counters that alerts are made of before anything has happened.
 func (m *metrics) zero() *metrics {
-	for _, outcome := range []string{outcomeOK, outcomeWaiting, string(behalf.CodeStepFailed), string(behalf.CodeRunTimeout), string(behalf.CodePlatformError), string(behalf.CodeVersionUnavailable)} {
+	for _, outcome := range []string{outcomeOK, outcomeWaiting, outcomeCanceled, string(behalf.CodeStepFailed), string(behalf.CodeRunTimeout), string(behalf.CodePlatformError), string(behalf.CodeVersionUnavailable)} {
 		m.runs.WithLabelValues(outcome)
 	}
 	for _, reason := range []bus.Reason{bus.ReasonWorkerLost, bus.ReasonMalformed, bus.ReasonVersion, bus.ReasonJournalEvicted, bus.ReasonPlatform} {

@@ -23,6 +23,9 @@ func (w *Worker) runOwned(ctx context.Context, a *attempt, call step.Call) (beha
 	var watching *watch
 	defer func() { watching.stop() }() // also where the runner panics
 	call.Begin = func(ctx context.Context) error {
+		if stopped(ctx) {
+			return errors.Join(errUnowned, fault.New(fault.Canceled, "worker.own", "stopped by the run's operator"))
+		}
 		if err := w.own(ctx, a); err != nil {
 			return errors.Join(errUnowned, err)
 		}

@@ -35,7 +35,7 @@ func (w *world) unkept(large bool) behalf.Event {
 // repeats is a step that says in every way what it was given.
 func repeats(_ context.Context, c step.Call) (behalf.Outcome, error) {
 	o := says(whatIsTold)
-	o.Exports = behalf.Exports(c.Steps)
+	o.Exports = c.Steps
 	o.Logs = []behalf.Log{{Stream: "stdout", Text: string(c.Steps)}}
 	return o, nil
 }
@@ -122,7 +122,7 @@ func TestOfARunWhoseWorkerDiesNothingIsKept(t *testing.T) {
 				r := w.call(w.unkept(true))
 				told := r.Failure == nil && r.Response.Text == whatIsTold
 				over := r.Failure != nil && r.Failure.Code == behalf.CodeAnswerNotKept // of a worker that died with the answer
-				if r.State != behalf.StateOK || !told && !(over && point == worker.AfterRecord && nth == 2) {
+				if r.State != behalf.StateOK || !told && (!over || point != worker.AfterRecord || nth != 2) {
 					t.Errorf("the answer is %+v, %+v", r, r.Failure)
 				}
 				w.tellsNobody()

@@ -91,6 +91,8 @@ type Deps struct {
 	Files       Files
 	Credentials Credentials
 	Runner      Runner
+	// Stops tells of runs that shall stop. Nil tells of none.
+	Stops Stops
 }
 
 // Config tunes a worker. The zero value works.
@@ -159,13 +161,14 @@ type Worker struct {
 	log       zerolog.Logger
 	metrics   *metrics
 	templates *templates
+	stops     *stops
 }
 
 // New makes a worker. It closes none of its parts.
 func New(cfg Config, deps Deps, log zerolog.Logger) *Worker {
 	cfg = cfg.withDefaults()
 	return &Worker{
-		cfg: cfg, deps: deps, templates: newTemplates(), metrics: newMetrics(cfg.Registerer, cfg.Environment, cfg.Slots),
+		cfg: cfg, deps: deps, templates: newTemplates(), stops: newStops(), metrics: newMetrics(cfg.Registerer, cfg.Environment, cfg.Slots),
 		log: log.With().Str("component", "worker").Str("environment", string(cfg.Environment)).Logger(),
 	}
 }
@@ -176,6 +179,13 @@ func New(cfg Config, deps Deps, log zerolog.Logger) *Worker {
 func (w *Worker) Run(ctx context.Context) error {
 	working, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
+	if w.deps.Stops != nil {
+		deaf, err := w.deps.Stops.OnStop(w.stops.tell)
+		if err != nil {
+			return err
+		}
+		defer deaf()
+	}
 	group, taking := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.deps.Source.Run(taking) })
 	for range w.cfg.Slots {
@@ -264,4 +274,5 @@ type attempt struct {
 	config   map[string]json.RawMessage // of the user
 	spent    time.Duration              // what steps took of the run's timeout
 	timing   behalf.Timing
+	cut      *behalf.StepRecord // the step in which the run was stopped
 }

@@ -131,7 +131,7 @@ func (w *world) startOn(cfg worker.Config, source worker.Source) *running {
 		runs = w.runs
 	}
 	r := &running{Worker: worker.New(cfg, worker.Deps{
-		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Files: w.store, Credentials: w.credentials, Runner: runs,
+		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Files: w.store, Credentials: w.credentials, Runner: runs, Stops: w.bus,
 	}, zerolog.New(w.logs)), stop: stop, over: make(chan struct{})}
 	go func() {
 		defer close(r.over)

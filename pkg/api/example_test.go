@@ -29,6 +29,16 @@ func ExampleRoutes() {
 	// GET    /v1/runs/{run}/result             invoke
 	// GET    /v1/runs/{run}                    manage
 	// GET    /v1/runs                          manage
+	// GET    /v1/runs/tail                     manage
+	// POST   /v1/runs/{run}/replay             manage
+	// POST   /v1/runs/{run}/cancel             manage
+	// GET    /v1/deadletters                   manage
+	// GET    /v1/deadletters/counts            manage
+	// GET    /v1/deadletters/{letter}          manage
+	// POST   /v1/deadletters/{letter}/replay   manage
+	// DELETE /v1/deadletters/{letter}          manage
+	// GET    /v1/events                        manage
+	// GET    /v1/events/{event}                manage
 	// GET    /v1/connect/accounts              connect
 	// POST   /v1/connect/accounts              connect
 	// GET    /v1/connect/accounts/{account}    connect

@@ -35,6 +35,17 @@ func cells() map[string]cell {
 		"GET /v1/runs/{run}":        {status: 200},
 		"GET /v1/runs/{run}/result": {status: 201},
 
+		"GET /v1/runs/tail":                    {status: 200, query: "after=1"},
+		"POST /v1/runs/{run}/replay":           {status: 202},
+		"POST /v1/runs/{run}/cancel":           {status: 409}, // it is finished
+		"GET /v1/events":                       {status: 200},
+		"GET /v1/events/{event}":               {status: 200},
+		"GET /v1/deadletters":                  {status: 200},
+		"GET /v1/deadletters/counts":           {status: 200},
+		"GET /v1/deadletters/{letter}":         {status: 200},
+		"POST /v1/deadletters/{letter}/replay": {status: 202},
+		"DELETE /v1/deadletters/{letter}":      {status: 200},
+
 		"GET /v1/users":           {status: 200},
 		"GET /v1/users/{user...}": {status: 200},
 
@@ -89,10 +100,12 @@ func furnished(t *testing.T) (w *world, there, nothing map[string]string) {
 	there = map[string]string{
 		"{run}": string(run.ID), "{user...}": "user-canary", "{user}": "user-canary", "{account}": "apn_canary", "{workflow}": workflow,
 		"{endpoint}": served["endpoint_id"], "{app}": "slack", "{action}": "slack-send-message@1",
+		"{letter}": string(letter().ID), "{event}": string(received().Event.ID),
 	}
 	nothing = map[string]string{
 		"{run}": string(behalf.NewRunID()), "{user...}": "nobody", "{user}": "nobody", "{account}": "apn_nothing", "{workflow}": "p_nothing",
 		"{endpoint}": string(behalf.NewEndpointID()), "{app}": "nothing", "{action}": "nothing@1",
+		"{letter}": string(behalf.NewLetterID(9, now)), "{event}": string(behalf.NewRunID().Event()),
 	}
 	return w, there, nothing
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -22,6 +23,7 @@ import (
 func path(pattern string) string {
 	return strings.NewReplacer(
 		"{run}", string(behalf.NewRunID()), "{user...}", "abc-123", "{user}", "abc-123", "{account}", "apn_abc", "{workflow}", "p_abc",
+		"{letter}", string(behalf.NewLetterID(9, time.Unix(1, 0))), "{event}", string(behalf.NewRunID().Event()),
 		"{app}", "slack", "{action}", "slack-send-message@1", "{endpoint}", "enabc",
 	).Replace(pattern)
 }
@@ -163,6 +165,7 @@ func TestStoresAway(t *testing.T) {
 	methods := []string{
 		"Workflow", "Workflows", "PutWorkflow", "Endpoint", "PutEndpoint", "PutObject", "PutVersion", "User", "Users", "EnsureUser",
 		"Accounts", "FindAccount", "PutAccount", "DeleteAccount", "PutCredential", "DeleteCredential", "Show", "Find", "List",
+		"Cancel", "Source", "Tail", "Letters", "CountLetters", "Letter", "Discard", "Open", "Replayed", "ReadEvents", "Event",
 	}
 	bodies := map[string]string{
 		"POST /v1/accounts": `{"app":"slack","user":"abc-123","credential":{"oauth_access_token":"canary-credential"}}`,

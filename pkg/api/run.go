@@ -23,6 +23,7 @@ type runSummary struct {
 	User        behalf.ExternalUserID `json:"user,omitempty"`
 	State       behalf.RunState       `json:"state"`
 	Attempts    int                   `json:"attempts"`
+	ReplayOf    behalf.RunID          `json:"replay_of,omitempty"`
 	Failure     *behalf.Failure       `json:"failure,omitempty"`
 	StartedAt   time.Time             `json:"started_at"`
 	UpdatedAt   time.Time             `json:"updated_at"`
@@ -31,7 +32,7 @@ type runSummary struct {
 func summarize(r behalf.Run) runSummary {
 	s := runSummary{
 		ID: r.ID, Workflow: r.Workflow, Version: r.Version, Environment: r.Environment, User: r.User, State: r.State,
-		Attempts: r.Attempts, StartedAt: r.StartedAt, UpdatedAt: r.UpdatedAt,
+		Attempts: r.Attempts, ReplayOf: r.ReplayOf, StartedAt: r.StartedAt, UpdatedAt: r.UpdatedAt,
 	}
 	if r.Result != nil {
 		s.Failure = r.Result.Failure
@@ -86,6 +87,9 @@ func (a *API) run(w http.ResponseWriter, r *http.Request, c call) error {
 	}
 	run, err := a.ownRun(r, c)
 	if err != nil {
+		return err
+	}
+	if run.Event, err = withTrigger(r.Context(), c.Events, run.Event); err != nil {
 		return err
 	}
 	web.WriteJSON(w, http.StatusOK, run)

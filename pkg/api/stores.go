@@ -19,6 +19,9 @@ type Env struct {
 	Clients     Clients
 	Runs        Runs
 	Credentials Credentials
+	Operator    Operator
+	Letters     Letters
+	Events      Events
 	// Secrets hands credentials to a backend that asks. Nil means that this API never does.
 	Secrets Secrets
 	// Eraser takes away what is kept of a user's runs.

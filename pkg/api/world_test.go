@@ -51,6 +51,8 @@ type memory struct {
 	keys        map[string]ed25519.PublicKey
 	runs        map[behalf.RunID]behalf.Run
 	graves      map[string]behalf.Tombstone
+	// kept says that there are a dead letter and an event of my project.
+	kept bool
 	// log tells in which order things were written, and what was read from the leader.
 	log []string
 	// broken names the method that fails, and how.
@@ -69,7 +71,10 @@ func newMemory() *memory {
 }
 
 func (m *memory) env() api.Env {
-	return api.Env{Workflows: m, Endpoints: m, Versions: m, Users: m, Accounts: m, Clients: m, Runs: m, Credentials: m, Secrets: m, Eraser: m}
+	return api.Env{
+		Workflows: m, Endpoints: m, Versions: m, Users: m, Accounts: m, Clients: m, Runs: m, Credentials: m,
+		Operator: operations{m}, Letters: operations{m}, Events: operations{m}, Secrets: m, Eraser: m,
+	}
 }
 
 // enter begins a method; the caller defers the unlock.
@@ -562,6 +567,7 @@ func newWorld(tb testing.TB, change ...func(*api.Config, *api.Deps)) *world {
 	if w.signer, err = auth.NewSigner(auth.Config{}, auth.NewKey()); err != nil {
 		tb.Fatal(err)
 	}
+	w.dev.kept = true
 	for _, m := range []*memory{w.prod, w.dev} {
 		m.keys[w.signer.KeyID()] = w.signer.PublicKey()
 	}

@@ -42,6 +42,8 @@ type Origin struct {
 	// ResultHash is the SHA-256 in hexadecimal of the random token that reads the result later, where the trigger has
 	// no OAuth.
 	ResultHash string `json:"result_hash,omitempty"`
+	// ReplayOf is the run whose event this one repeats. Empty for an event that came from outside.
+	ReplayOf RunID `json:"replay_of,omitempty"`
 	// NoStore says that nothing of the run is kept but that it was: no event, no exports, no logs, no answer.
 	NoStore bool `json:"no_store,omitempty"`
 }

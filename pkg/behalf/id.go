@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/hex"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,8 @@ type (
 	RunID string
 	// ClientID names an OAuth client: oac_ and letters or digits.
 	ClientID string
+	// LetterID names a dead letter: dl_, its number, x and the time at which it was kept.
+	LetterID string
 	// OAuthAppID names a project's own client at a service: oa_ and letters or digits.
 	OAuthAppID string
 	// ObjectID names a stored object by its content and its project: hexadecimal digits.
@@ -93,6 +96,27 @@ func (r RunID) Time() time.Time {
 		return time.Time{}
 	}
 	return time.Unix(uuid.UUID(raw).Time().UnixTime()).UTC()
+}
+
+// Run is the id of the event's one run.
+func (e EventID) Run() RunID { return RunID("run_" + strings.TrimPrefix(string(e), "evt_")) }
+
+// NewLetterID names the dead letter of this number, which was kept at this time: a stream that was made anew counts from
+// one again.
+func NewLetterID(seq uint64, at time.Time) LetterID {
+	return LetterID("dl_" + strconv.FormatUint(seq, 10) + "x" + strconv.FormatInt(at.UnixNano(), 36))
+}
+
+// Place reads the number out of a letter's id. Errors: Invalid.
+func (l LetterID) Place() (seq uint64, err error) {
+	number, _, ok := strings.Cut(strings.TrimPrefix(string(l), "dl_"), "x")
+	if err := checkPrefixed("dead letter id", "dl_", string(l), lowerAlphanumeric); err != nil {
+		return 0, err
+	}
+	if seq, err = strconv.ParseUint(number, 10, 63); err != nil || !ok || seq == 0 {
+		return 0, fault.New(fault.Invalid, "behalf.Place", "dead letter id must be one that a list gave")
+	}
+	return seq, nil
 }
 
 // Event is the id of the run's one event.
@@ -160,6 +184,14 @@ func ParseRunID(s string) (RunID, error) {
 		return "", fault.New(fault.Invalid, "behalf.ParseRunID", "run id must be run_ and 32 hexadecimal digits")
 	}
 	return RunID(s), checkPrefixed("run id", "run_", s, hexadecimal)
+}
+
+// ParseEventID reads an event id.
+func ParseEventID(s string) (EventID, error) {
+	if len(s) != 36 {
+		return "", fault.New(fault.Invalid, "behalf.ParseEventID", "event id must be evt_ and 32 hexadecimal digits")
+	}
+	return EventID(s), checkPrefixed("event id", "evt_", s, hexadecimal)
 }
 
 func checkPrefixed(what, prefix, s string, alphabet func(byte) bool) error {

@@ -10,7 +10,7 @@ type RecordKind string
 
 // The kinds of record.
 const (
-	RecordAccepted RecordKind = "accepted" // a keyed event was taken; not yet published
+	RecordAccepted RecordKind = "accepted" // a keyed event, or a replay, was taken; not yet published
 	RecordBegin    RecordKind = "begin"    // an attempt after the first has begun
 	RecordStep     RecordKind = "step"     // a step that is not the last has ended
 	RecordWait     RecordKind = "wait"     // the run has gone to wait
@@ -47,6 +47,10 @@ type Record struct {
 	ResultHash string `json:"result_hash,omitempty"`
 	// RequestHash is the SHA-256 of a keyed request, of an accepted record.
 	RequestHash string `json:"request_hash,omitempty"`
+	// ReplayOf is that of the event's origin.
+	ReplayOf RunID `json:"replay_of,omitempty"`
+	// Kept are the steps that a replay takes over from the run it repeats, of an accepted record.
+	Kept []StepRecord `json:"kept,omitempty"`
 	// Step is the step that has just ended. Nil for a record of no step.
 	Step   *StepRecord `json:"step,omitempty"`
 	Wait   *Wait       `json:"wait,omitempty"`

@@ -44,6 +44,16 @@ type Result struct {
 	Unkept bool `json:"-"`
 }
 
+// Canceled is the result of a run that its operator has ended. To a caller who waits it is a run that ended without an
+// answer: nothing that clients repeat by themselves.
+func Canceled(e Event) Result {
+	result := Result{V: FormatVersion, Run: e.Run, State: StateCanceled}
+	if e.Origin.Waits {
+		result.Failure = FailNoResponse()
+	}
+	return result
+}
+
 // Timing is where a run's time went.
 type Timing struct {
 	Queue   time.Duration `json:"queue"`

@@ -21,6 +21,8 @@ type Run struct {
 	Event       json.RawMessage `json:"event,omitempty"`
 	StartedAt   time.Time       `json:"started_at"`
 	UpdatedAt   time.Time       `json:"updated_at"`
+	// ReplayOf is the run that this one repeats. Empty for a run of its own.
+	ReplayOf RunID `json:"replay_of,omitempty"`
 	// ResultHash is the SHA-256 of the token that reads the result, where the trigger has no OAuth.
 	ResultHash string `json:"-"`
 }

@@ -93,6 +93,8 @@ func (b *Bus) seen(p *puller, m *nats.Msg, meta *nats.MsgMetadata) string {
 		return "horizon"
 	case m.Header.Get(headerRepeat) != "":
 		return "repeated"
+	case m.Header[headerReplay] != nil:
+		return "replayed"
 	}
 	return ""
 }

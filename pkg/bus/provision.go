@@ -25,8 +25,8 @@ type Layout struct {
 	Replicas int
 	// Storage is what the streams with a limit reserve together on each server: a quarter for the events that wait, above
 	// which publishes are refused, a quarter for the dead letters, an eighth (at least 16 MiB) for files, above which files
-	// are refused, and the rest for the history of finished runs. A stream that is there grows to its part; it shrinks to it
-	// only while it has never held anything.
+	// are refused, a 64th for test events, and the rest for the history of finished runs. A stream that is there grows to
+	// its part; it shrinks to it only while it has never held anything.
 	//
 	// Zero leaves the streams that are there as they are. Those that are missing share DefaultStorage.
 	Storage Bytes
@@ -69,6 +69,9 @@ const (
 	dedupeLetters = 10 * time.Minute
 	// keepRuns is how long a finished run's journal answers from memory-cheap subjects; history takes over.
 	keepRuns = 2 * time.Hour
+	// keepTests is how many test events of one workflow are kept, and keepTestsFor how long.
+	keepTests    = 100
+	keepTestsFor = 30 * 24 * time.Hour
 	// keepKeyed is longer than the 24 hours in which an idempotency key counts.
 	keepKeyed = 25 * time.Hour
 	// keepFiles is how long a file may be read, as those who come from elsewhere expect.
@@ -88,8 +91,10 @@ func (l Layout) quarter() int64 { return int64(l.total() / 4) }
 
 func (l Layout) files() int64 { return int64(max(minFiles, l.total()/8)) }
 
+func (l Layout) tests() int64 { return int64(l.total() / 64) }
+
 // history has what the others leave.
-func (l Layout) history() int64 { return 2*l.quarter() - l.files() }
+func (l Layout) history() int64 { return 2*l.quarter() - l.files() - l.tests() }
 
 // size is what a stream that is there is to reserve, when its part is what was wanted for it.
 func (l Layout) size(wanted int64, there *jetstream.StreamInfo) int64 {
@@ -117,7 +122,12 @@ func Provision(ctx context.Context, conn *Conn, env behalf.Environment, layout L
 		layout.DefaultStorage = roomOf(ctx, js, layout.Replicas).share()
 	}
 	for _, cfg := range streams(env, layout) {
-		if err := provisionStream(ctx, js, layout, cfg, conn.log); err != nil {
+		err := provisionStream(ctx, js, layout, cfg, conn.log)
+		if NoRoom(err) && cfg.Name == subject.Tests(env) { // it came later than the others, and nothing of a run lies in it
+			conn.log.Warn().Err(err).Str("stream", cfg.Name).Msg("no room to keep test events")
+			continue
+		}
+		if err != nil {
 			return Refused(ctx, js, env, layout, "stream "+cfg.Name, err)
 		}
 	}
@@ -206,6 +216,10 @@ func streams(env behalf.Environment, l Layout) []jetstream.StreamConfig {
 		{
 			Name: subject.DeadLetters(env), Subjects: []string{"dead." + e + ".*.*"}, Storage: jetstream.FileStorage,
 			Replicas: l.Replicas, Discard: jetstream.DiscardNew, MaxBytes: l.quarter(), Duplicates: dedupeLetters,
+		},
+		{
+			Name: subject.Tests(env), Subjects: []string{"test." + e + ".*.*"}, Storage: jetstream.FileStorage, Replicas: l.Replicas,
+			Discard: jetstream.DiscardOld, MaxMsgsPerSubject: keepTests, MaxAge: keepTestsFor, MaxBytes: l.tests(), Duplicates: dedupeWindow,
 		},
 	}, objects[1:])
 }

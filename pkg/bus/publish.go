@@ -26,6 +26,8 @@ const (
 	headerReply  = "Behalf-Reply"
 	headerRepeat = "Behalf-Repeat" // the publish was repeated: its first try may have been stored, run and forgotten
 	headerResume = "Behalf-Resume" // the sequence of the wait record that this timer ends
+	headerRun    = "Behalf-Run"    // the run that this timer goes on with: its subject names none once it has fired
+	headerReplay = "Behalf-Replay" // the run whose event is repeated: the journal may have steps of it already
 )
 
 // Receipt is JetStream's word that an event is kept.
@@ -44,6 +46,21 @@ func (b *Bus) Publish(ctx context.Context, e behalf.Event, reply string) (Receip
 	if err != nil {
 		return Receipt{}, err
 	}
+	return b.publish(ctx, m)
+}
+
+// Republish stores an event that repeats another's, and of which the journal may know something already: whoever takes
+// it reads there first. Errors as Publish.
+func (b *Bus) Republish(ctx context.Context, e behalf.Event) (Receipt, error) {
+	m, err := eventMessage(e, "")
+	if err != nil {
+		return Receipt{}, err
+	}
+	m.Header[headerReplay] = []string{string(e.Origin.ReplayOf)}
+	return b.publish(ctx, m)
+}
+
+func (b *Bus) publish(ctx context.Context, m *nats.Msg) (Receipt, error) {
 	if err := ctx.Err(); err != nil { // before anything is sent, an end is no doubt
 		return Receipt{}, fault.Wrap(fault.Unavailable, "bus.Publish", err)
 	}

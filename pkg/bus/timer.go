@@ -41,6 +41,7 @@ func (b *Bus) SetTimer(ctx context.Context, t Timer) error {
 		"Nats-Schedule":        {"@at " + t.At.UTC().Format(time.RFC3339Nano)},
 		"Nats-Schedule-Target": {target},
 		headerResume:           {strconv.FormatUint(t.Token, 10)},
+		headerRun:              {string(t.Run)},
 	}}
 	_, err = b.js.PublishMsg(ctx, m)
 	return fault.Wrap(fault.Unavailable, "bus.SetTimer", err)

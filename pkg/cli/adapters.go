@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/api"
@@ -12,6 +13,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/journal"
+	"github.com/behalf-dev/behalf/pkg/bus/operate"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/deploy"
@@ -121,6 +123,17 @@ func (r runs) List(ctx context.Context, q api.RunQuery) (api.RunPage, error) {
 		Project: q.Project, Workflow: q.Workflow, State: q.State, User: q.User, Limit: q.Limit, Before: q.After,
 	})
 	return api.RunPage{Runs: page.Runs, Cursor: page.Cursor}, err
+}
+
+// operator is the operator as the API asks for it: runs that have finished are told by the journal.
+type operator struct {
+	*operate.Operator
+	journal *journal.Journal
+}
+
+func (o operator) Tail(ctx context.Context, q api.RunQuery, wait time.Duration) (api.RunPage, error) {
+	tail, err := o.journal.Follow(ctx, journal.Query{Project: q.Project, Workflow: q.Workflow, State: q.State, User: q.User}, q.After, wait)
+	return api.RunPage{Runs: tail.Runs, Cursor: tail.Cursor}, err
 }
 
 // loader reads workflow files as the API asks for it.

@@ -54,7 +54,7 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 		return err
 	}
 	defer all.close()
-	credentials, err := flags.credentials.open(ctx, s.dataDir, all)
+	credentials, err := flags.credentials.open(ctx, w, s.dataDir, all, reg)
 	if err != nil {
 		return err
 	}
@@ -65,10 +65,15 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 	if err := all.keep(ctx, below, group); err != nil {
 		return err
 	}
-	server, err := apiOf(ctx, api.Config{
+	credentials.keep(below, group)
+	signing, err := keepSigning(ctx, group, all, credentials, log)
+	if err != nil {
+		return err
+	}
+	server, err := apiOf(api.Config{
 		Links: api.Links{IngressURL: s.ingressURL, WorkflowDomain: s.workflowDomain}, Proxies: s.proxies,
 		Server: web.ServerConfig{TLS: secure},
-	}, roleDeps{all, credentials, apps, reg}, log)
+	}, roleDeps{all: all, credentials: credentials, signer: signing, ready: both(all.ready, signing.ready), apps: apps, reg: reg}, log)
 	if err != nil {
 		return err
 	}
@@ -78,7 +83,9 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 	}
 	log.Info().Str("addr", ln.Addr().String()).Msg("api serves")
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
+		group.Go(func() error {
+			return metricsServer(below, s.metricsAddr, reg, both(all.readiness(ctx), signing.ready), log)
+		})
 	}
 	group.Go(func() error {
 		defer stop()

@@ -27,7 +27,7 @@ func readConfig(w world, args []string) (configFile, error) {
 	if path == "" {
 		return configFile{}, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // the file that the operator named is the point
 	if err != nil {
 		return configFile{}, hinted{fault.Newf(fault.Invalid, "cli.config", "cannot read the config file %s", path), "--config or BEHALF_CONFIG names a YAML file"}
 	}
@@ -95,7 +95,7 @@ func nearest(name string) string {
 
 // secretKeys are what somebody could look for, with where it belongs.
 func secretKeys() map[string]string {
-	return map[string]string{
+	return map[string]string{ //nolint:gosec // advice, no values
 		"client_secret":   "set BEHALF_CLIENT_SECRET in the environment",
 		"vault_token":     "set VAULT_TOKEN in the environment, or write vault_token_file: and a path",
 		"vault_secret_id": "write vault_secret_id_file: and a path",

@@ -145,9 +145,11 @@ func openDev(ctx context.Context, w world, f devFlags) (d *dev, err error) {
 	if err := d.openNATS(ctx); err != nil {
 		return d, err
 	}
-	if d.secrets, err = openSealed(ctx, f.dataDir, d.all); err != nil {
+	sealed, err := openSealed(ctx, f.dataDir, d.all)
+	if err != nil {
 		return d, err
 	}
+	d.secrets = announced(sealed, d.all)
 	if err := d.openApps(); err != nil {
 		return d, err
 	}
@@ -289,7 +291,11 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	if err := d.all.keep(ctx, below, group); err != nil {
 		return err
 	}
-	front, err := d.front(ctx)
+	signing, err := keepSigning(ctx, group, d.all, safe{Store: d.secrets}, d.log)
+	if err != nil {
+		return err
+	}
+	front, err := d.front(ctx, signing)
 	if err != nil {
 		return err
 	}
@@ -302,7 +308,7 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	var working errgroup.Group
 	answered, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
-	cached := credential.NewCached(d.secrets, credential.CacheConfig{})
+	cached := d.all.remember(below, group, d.secrets)
 	runner, err := runnerOf(guests{pool: pool}, d.apps, callsAt(d.ln.Addr(), reach(d.flags.appURLs, d.side.Addr().String())))
 	if err != nil {
 		return err
@@ -352,7 +358,7 @@ func (d *dev) answer(ctx context.Context, front http.Handler) error {
 }
 
 // front puts the ingress and the API behind one address. Both drain when ctx ends.
-func (d *dev) front(ctx context.Context) (http.Handler, error) {
+func (d *dev) front(ctx context.Context, signing *signing) (http.Handler, error) {
 	cfg := ingress.Config{
 		WorkflowDomain: d.file.WorkflowDomain, APIURL: d.file.APIURL, URL: d.file.IngressURL, DefaultEnvironment: behalf.Development,
 	}
@@ -360,7 +366,7 @@ func (d *dev) front(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	in := ingressOf(cfg, d.all, d.reg, d.log)
-	rest, err := apiOf(ctx, d.apiConfig(), roleDeps{d.all, d.secrets, d.apps, d.reg}, d.log)
+	rest, err := apiOf(d.apiConfig(), roleDeps{all: d.all, credentials: d.secrets, signer: signing, ready: both(d.all.ready, signing.ready), apps: d.apps, reg: d.reg}, d.log)
 	if err != nil {
 		return nil, err
 	}

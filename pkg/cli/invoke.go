@@ -20,15 +20,17 @@ import (
 
 func newInvoke(w world) *cobra.Command {
 	var flags remoteFlags
-	var user, data, token string
+	var user, data, token, event string
 	cmd := &cobra.Command{
 		Use: "invoke WORKFLOW", Short: "Invoke a workflow and print its answer", Args: cobra.ExactArgs(1),
 		Long: "Invoke calls a workflow, by its folder's name, its id or its name, as a backend would: with a token of the client, for\n" +
-			"the user of --user. It prints the body of the answer. A run that fails ends it with 1, with the message on stderr.\n\n" +
+			"the user of --user. It prints the body of the answer. A run that fails ends it with 1, with the message on stderr.\n" +
+			"With --event it sends the request of an event again: method, path, query, headers and body, for the event's user.\n\n" +
 			"A workflow's URL or its endpoint's id (en…) may stand in place of its name: then the client needs the scope invoke and\n" +
 			"no other. For a trigger with auth: token, --token - reads the token from standard input, and no client is needed.",
 		Example: "  behalf invoke notify --user abc-123 --env development -d '{\"text\":\"Hello\"}'\n" +
-			"  behalf invoke notify --user abc-123 -d @event.json --json\n" +
+			"  behalf invoke notify --user abc-123 -d @body.json --json\n" +
+			"  behalf invoke notify --event signup.json\n" +
 			"  printf %s \"$TOKEN\" | behalf invoke https://workflows.example.com/e/en… --token - -d '{}'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if data == "-" && token == "-" {
@@ -45,7 +47,13 @@ func newInvoke(w world) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := at.invoke(cmd.Context(), w, user, body)
+			request := plainShot(user, body)
+			if event != "" {
+				if request, err = at.remote.shotOf(cmd.Context(), event, user); err != nil {
+					return err
+				}
+			}
+			answer, err := at.invoke(cmd.Context(), w, request)
 			if err != nil {
 				return err
 			}
@@ -56,6 +64,8 @@ func newInvoke(w world) *cobra.Command {
 	cmd.Flags().StringVar(&token, "token", "", "- reads the token of a trigger with auth: token from standard input")
 	cmd.Flags().StringVar(&user, "user", "", "the external user's id in your system, for whom the run is")
 	cmd.Flags().StringVarP(&data, "data", "d", "", "the body: JSON, @FILE, or - for standard input (default: none)")
+	cmd.Flags().StringVar(&event, "event", "", "the event to send again: a file that `behalf events save` wrote, or its id")
+	cmd.MarkFlagsMutuallyExclusive("data", "event")
 	return cmd
 }
 
@@ -95,24 +105,22 @@ type invoked struct {
 }
 
 // invoke calls a workflow where it answers. Errors: Invalid, Unavailable; a run that fails is none of them.
-func (t target) invoke(ctx context.Context, w world, user string, body []byte) (invoked, error) {
+func (t target) invoke(ctx context.Context, w world, s shot) (invoked, error) {
 	bearer, err := t.bearer(ctx, w)
 	if err != nil {
 		return invoked{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, s.method, s.at(t.url), bytes.NewReader(s.body))
 	if err != nil {
 		return invoked{}, fault.Newf(fault.Internal, "cli.invoke", "%q is no address of a workflow", t.url).Because(err)
 	}
+	request.Header = s.header
 	request.Header.Set("Authorization", "Bearer "+bearer.Reveal())
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
 	if t.env != "" {
 		request.Header.Set("X-Pd-Environment", string(t.env))
 	}
-	if user != "" {
-		request.Header.Set("X-Behalf-External-User-Id", url.PathEscape(user))
+	if s.user != "" {
+		request.Header.Set("X-Behalf-External-User-Id", url.PathEscape(s.user))
 	}
 	client := *t.remote.http
 	// A redirect is the workflow's answer, not a way to it.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -24,7 +25,7 @@ func callsAt(own net.Addr, cfg egress.Config) *http.Client {
 	if err != nil { // it has no address that could be let in
 		return client
 	}
-	cfg.Allow = append(cfg.Allow[:len(cfg.Allow):len(cfg.Allow)], at)
+	cfg.Allow = append(slices.Clip(cfg.Allow), at)
 	client.Transport = ownFiles{host: own.String(), files: calls(cfg).Transport, rest: client.Transport}
 	return client
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/journal"
+	"github.com/behalf-dev/behalf/pkg/bus/operate"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
@@ -24,6 +25,8 @@ type parts struct {
 	store   *store.Store
 	files   *store.Files
 	journal *journal.Journal
+	// operator does to runs what is asked for by way of the API.
+	operator *operate.Operator
 }
 
 // openParts connects to an environment that is provisioned already. close ends the connection.
@@ -54,6 +57,7 @@ func (p *parts) stand(ctx context.Context, cfg bus.Config, log zerolog.Logger) (
 	if err != nil {
 		return err
 	}
+	p.operator = operate.New(operate.Config{Name: workerName()}, p.bus, p.journal, p.store, log)
 	p.conn.OnReconnect(p.store.Reset)
 	return nil
 }

@@ -51,6 +51,7 @@ func newProvision(w world) *cobra.Command {
 	envFlag(cmd, w, "max-queued", "BEHALF_MAX_QUEUED")
 	envFlag(cmd, w, "runs-max-msgs", "BEHALF_RUNS_MAX_MSGS")
 	envFlag(cmd, w, "ack-wait", "BEHALF_ACK_WAIT")
+	cmd.AddCommand(newProvisionVault(w))
 	return cmd
 }
 

@@ -19,7 +19,6 @@ import (
 	"github.com/behalf-dev/behalf/pkg/action"
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/app"
-	"github.com/behalf-dev/behalf/pkg/auth"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
@@ -35,7 +34,7 @@ func ingressOf(cfg ingress.Config, all byEnvironment, reg prometheus.Registerer,
 	envs := make(map[behalf.Environment]ingress.Env, len(all))
 	for env, p := range all {
 		envs[env] = ingress.Env{
-			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Triggers: p.store,
+			Bus: publisher{p.bus}, Endpoints: p.store, Users: p.store, Verifier: verifier, Journal: p.journal, Triggers: p.store, Tests: p.bus,
 			Files: p.files, Ready: p.store.Ready(),
 		}
 	}
@@ -46,16 +45,14 @@ func ingressOf(cfg ingress.Config, all byEnvironment, reg prometheus.Registerer,
 type roleDeps struct {
 	all         byEnvironment
 	credentials credential.Store
+	signer      api.Signer
+	ready       func() []string
 	apps        app.Catalog
 	reg         prometheus.Registerer
 }
 
-// apiOf puts an API together. It makes the signing key where there is none.
-func apiOf(ctx context.Context, cfg api.Config, d roleDeps, log zerolog.Logger) (*api.API, error) {
-	signer, err := signerOf(ctx, d.all, d.credentials)
-	if err != nil {
-		return nil, err
-	}
+// apiOf puts an API together.
+func apiOf(cfg api.Config, d roleDeps, log zerolog.Logger) (*api.API, error) {
 	load, err := loader(d.apps)
 	if err != nil {
 		return nil, err
@@ -65,24 +62,9 @@ func apiOf(ctx context.Context, cfg api.Config, d roleDeps, log zerolog.Logger) 
 		return nil, err
 	}
 	return api.New(cfg, api.Deps{
-		Environments: apiEnvironments(d.all, d.credentials), Verifier: d.all.verifier(), Signer: signer, Apps: d.apps,
-		Catalog: shown, Load: load, Render: ingress.Render, Ready: d.all.ready, Registerer: d.reg, Log: log,
+		Environments: apiEnvironments(d.all, d.credentials), Verifier: d.all.verifier(), Signer: d.signer, Apps: d.apps,
+		Catalog: shown, Load: load, Render: ingress.Render, Ready: d.ready, Registerer: d.reg, Log: log,
 	}), nil
-}
-
-// signerOf opens the one signing key: it lies in production where this API serves it, so that both roles find the same.
-func signerOf(ctx context.Context, all byEnvironment, credentials credential.Store) (*auth.Signer, error) {
-	var safe auth.Safe
-	var publishers []auth.Publisher
-	for _, env := range behalf.Environments() {
-		if p, ok := all[env]; ok {
-			publishers = append(publishers, p.store)
-			if safe == nil {
-				safe = credential.NewSigning(credentials, env)
-			}
-		}
-	}
-	return auth.OpenSigner(ctx, auth.Config{}, safe, publishers...)
 }
 
 func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf.Environment]api.Env {
@@ -93,6 +75,7 @@ func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf
 			Workflows: records{p.store}, Endpoints: records{p.store}, Versions: p.store, Users: records{p.store},
 			Accounts: records{p.store}, Clients: p.store,
 			Runs: runs{p.journal}, Credentials: secrets, Secrets: secrets, Eraser: eraser{p.journal},
+			Operator: operator{p.operator, p.journal}, Letters: p.operator, Events: p.operator,
 		}
 	}
 	return envs
@@ -114,7 +97,7 @@ func workerOf(cfg worker.Config, p *parts, credentials worker.Credentials, runne
 	cfg.Points = failpoints()
 	source := p.bus.Source(cfg.Slots)
 	return worker.New(cfg, worker.Deps{
-		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Files: p.files, Credentials: credentials, Runner: runner,
+		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Files: p.files, Credentials: credentials, Runner: runner, Stops: p.bus,
 	}, log), source
 }
 

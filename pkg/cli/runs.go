@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ func newRuns(w world) *cobra.Command {
 		Use: "runs", Short: "Runs: what happened, and what came of it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRunsList(w), newRunsShow(w))
+	cmd.AddCommand(newRunsList(w), newRunsShow(w), newRunsTail(w), newRunsReplay(w), newRunsCancel(w))
 	return cmd
 }
 
@@ -105,6 +106,9 @@ func printWholeRun(w world, run behalf.Run) {
 	w.printf("%s  %s  attempts %d\n", run.ID, run.State, run.Attempts)
 	w.printf("workflow %s  version %s  user %s\n", run.Workflow, run.Version, orDash(string(run.User)))
 	w.printf("started %s  updated %s\n", ago(run.StartedAt), ago(run.UpdatedAt))
+	if run.ReplayOf != "" {
+		w.printf("replay of %s\n", run.ReplayOf)
+	}
 	if run.Wait != nil {
 		w.printf("waits (%s) until %s: %s\n", run.Wait.Reason, ago(run.Wait.Until), run.Wait.Why)
 	}
@@ -120,8 +124,27 @@ func printWholeRun(w world, run behalf.Run) {
 			w.printf("  exports %s\n", s.Exports)
 		}
 	}
+	printTrigger(w, run.Event)
 	if run.Result != nil && run.Result.Failure != nil {
 		w.printf("\n%s: %s\n", run.Result.Failure.Code, run.Result.Failure.Message)
+	}
+}
+
+// maxShown is how much of an event is shown to people; --json has all of it.
+const maxShown = 4 << 10
+
+// printTrigger tells what a run was triggered by, where that is kept.
+func printTrigger(w world, event json.RawMessage) {
+	var e behalf.Event
+	if json.Unmarshal(event, &e) != nil {
+		return
+	}
+	switch size := len(e.Trigger); {
+	case size == 0 || string(e.Trigger) == "null":
+	case size > maxShown:
+		w.printf("\nevent %s … (%d bytes; --json shows more)\n", strings.ToValidUTF8(string(e.Trigger[:maxShown]), ""), size)
+	default:
+		w.printf("\nevent %s\n", e.Trigger)
 	}
 }
 

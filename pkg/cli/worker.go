@@ -10,7 +10,6 @@ import (
 	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
-	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
 	"github.com/behalf-dev/behalf/worker"
@@ -69,7 +68,7 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 		return err
 	}
 	defer all.close()
-	credentials, err := f.credentials.open(ctx, s.dataDir, all)
+	credentials, err := f.credentials.open(ctx, w, s.dataDir, all, reg)
 	if err != nil {
 		return err
 	}
@@ -84,13 +83,16 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	pool := sandbox.New(ctx, sandbox.Config{Node: s.node, Max: f.slots}, log)
 	group.Go(func() error { return pool.Run(below) })
 	if s.metricsAddr != "" {
-		group.Go(func() error { return metricsServer(below, s.metricsAddr, reg, all.readiness(ctx), log) })
+		group.Go(func() error {
+			return metricsServer(below, s.metricsAddr, reg, both(all.readiness(ctx), credentials.ready), log)
+		})
 	}
+	credentials.keep(below, group)
 	runner, err := runnerOf(guests{pool, refusalOf(f.unsafe)}, apps, calls(reach(practiceURLs())))
 	if err != nil {
 		return err
 	}
-	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{env, credential.NewCached(credentials, credential.CacheConfig{}), apps}, runner, log)
+	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{env, all.remember(below, group, credentials), apps}, runner, log)
 	group.Go(func() error { return all[env].follow(ctx, source, log) })
 	log.Info().Str("environment", string(env)).Str("tier", string(pool.Tier())).Msg("worker takes events")
 	group.Go(func() error {

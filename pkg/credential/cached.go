@@ -22,6 +22,11 @@ type CacheConfig struct {
 	//
 	// Defaults to 120 seconds.
 	Margin time.Duration
+	// Outage is how long a credential without an end is served while the store is away. One with an end is served until
+	// then.
+	//
+	// Defaults to 24 hours.
+	Outage time.Duration
 	// Max is how many credentials are kept.
 	//
 	// Defaults to 10,000.
@@ -35,6 +40,7 @@ type CacheConfig struct {
 func (c CacheConfig) withDefaults() CacheConfig {
 	c.TTL = cmp.Or(c.TTL, time.Minute)
 	c.Margin = cmp.Or(c.Margin, 2*time.Minute)
+	c.Outage = cmp.Or(c.Outage, 24*time.Hour)
 	c.Max = cmp.Or(c.Max, 10_000)
 	if c.Now == nil {
 		c.Now = time.Now
@@ -43,7 +49,8 @@ func (c CacheConfig) withDefaults() CacheConfig {
 }
 
 // Cached is a store with a memory, because a worker needs a user's credential for every run. What it hands out is
-// shared and must not be changed. That there is none is never remembered.
+// shared and must not be changed. That there is none is never remembered. While the store is away, what was read before
+// is served until it ends.
 type Cached struct {
 	store  Store
 	cfg    CacheConfig
@@ -51,12 +58,15 @@ type Cached struct {
 
 	mu      sync.RWMutex
 	kept    map[Path]kept
+	names   map[string]Path // of kept
 	reading map[*reading]struct{}
 }
 
+// kept is fresh until, and good for an outage to the end.
 type kept struct {
 	found found
 	until time.Time
+	end   time.Time
 }
 
 type found struct {
@@ -67,12 +77,13 @@ type found struct {
 // reading is one read on its way. One that overlaps a change is handed out but not kept.
 type reading struct {
 	path  Path
+	name  string
 	stale bool
 }
 
 // NewCached puts a memory before a store.
 func NewCached(store Store, cfg CacheConfig) *Cached {
-	return &Cached{store: store, cfg: cfg.withDefaults(), kept: map[Path]kept{}, reading: map[*reading]struct{}{}}
+	return &Cached{store: store, cfg: cfg.withDefaults(), kept: map[Path]kept{}, names: map[string]Path{}, reading: map[*reading]struct{}{}}
 }
 
 // Get implements Store, from memory where it can. A write with a revision from memory may be a Conflict: then Forget
@@ -116,11 +127,53 @@ func (c *Cached) Forget(p Path) {
 	if key, err := p.Key(); err == nil {
 		c.flight.Forget(string(p.Environment) + "/" + key)
 	}
+	c.drop(p.Name())
+}
+
+// ForgetName is Forget for who knows a path by its name only.
+func (c *Cached) ForgetName(name string) {
+	if p, ok := c.named(name); ok {
+		c.Forget(p)
+	}
+}
+
+// named finds the path of what is kept, or is being read.
+func (c *Cached) named(name string) (Path, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if p, ok := c.names[name]; ok {
+		return p, true
+	}
+	for r := range c.reading {
+		if r.name == name {
+			return r.path, true
+		}
+	}
+	return Path{}, false
+}
+
+func (c *Cached) drop(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.kept, p)
+	if p, ok := c.names[name]; ok {
+		delete(c.kept, p)
+		delete(c.names, name)
+	}
 	for r := range c.reading {
-		r.stale = r.stale || r.path == p
+		r.stale = r.stale || r.name == name
+	}
+}
+
+// Reset has everything read again, because changes may have been missed. What is kept still serves in an outage.
+func (c *Cached) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p, k := range c.kept {
+		k.until = time.Time{}
+		c.kept[p] = k
+	}
+	for r := range c.reading {
+		r.stale = true
 	}
 }
 
@@ -134,50 +187,70 @@ func (c *Cached) recall(p Path) (found, bool) {
 func (c *Cached) read(ctx context.Context, p Path) (found, error) {
 	this := c.begin(p)
 	credential, revision, err := c.store.Get(ctx, p)
-	f := found{credential, revision}
-	c.finish(this, f, err)
-	return f, err
+	return c.finish(this, found{credential, revision}, err)
 }
 
 func (c *Cached) begin(p Path) *reading {
+	this := &reading{path: p, name: p.Name()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	this := &reading{path: p}
 	c.reading[this] = struct{}{}
 	return this
 }
 
-func (c *Cached) finish(this *reading, f found, err error) {
+// finish keeps what was read, or finds what an outage may still be served with.
+func (c *Cached) finish(this *reading, f found, err error) (found, error) {
 	now := c.cfg.Now()
-	until := now.Add(c.cfg.TTL)
-	if end := f.credential.ExpiresAt; !end.IsZero() && end.Add(-c.cfg.Margin).Before(until) {
-		until = end.Add(-c.cfg.Margin)
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.reading, this)
-	if err != nil || this.stale || !now.Before(until) {
-		delete(c.kept, this.path) // no longer good, or it would not have been read
-		return
+	if k, ok := c.kept[this.path]; ok && isAway(err) && now.Before(k.end) {
+		return k.found, nil
 	}
-	c.makeRoom(now)
-	c.kept[this.path] = kept{f, until}
+	delete(c.kept, this.path) // no longer good, or it would not have been read
+	delete(c.names, this.name)
+	if err != nil || this.stale {
+		return f, err
+	}
+	if k := c.keep(f, now); now.Before(k.end) {
+		c.makeRoom(now)
+		c.kept[this.path], c.names[this.name] = k, this.path
+	}
+	return f, nil
 }
 
-// makeRoom drops what is over, and else any one.
+func (c *Cached) keep(f found, now time.Time) kept {
+	k := kept{found: f, until: now.Add(c.cfg.TTL), end: now.Add(c.cfg.Outage)}
+	if end := f.credential.ExpiresAt; !end.IsZero() {
+		k.end = end
+		if soon := end.Add(-c.cfg.Margin); soon.Before(k.until) {
+			k.until = soon
+		}
+	}
+	return k
+}
+
+// isAway says that a store could not be asked, which says nothing about what it has.
+func isAway(err error) bool {
+	return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Timeout) || fault.Is(err, fault.Exhausted)
+}
+
+// makeRoom drops what is no longer fresh, and else any one.
 func (c *Cached) makeRoom(now time.Time) {
 	if len(c.kept) < c.cfg.Max {
 		return
 	}
-	for p, k := range c.kept {
-		if !now.Before(k.until) {
+	for name, p := range c.names {
+		if !now.Before(c.kept[p].until) {
 			delete(c.kept, p)
+			delete(c.names, name)
 		}
 	}
-	for p := range c.kept {
+	for name, p := range c.names {
 		if len(c.kept) < c.cfg.Max {
 			return
 		}
 		delete(c.kept, p)
+		delete(c.names, name)
 	}
 }

@@ -3,6 +3,8 @@ package credential_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -104,18 +106,101 @@ func TestWritesAndForgetAreSeenAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatIsKeptOutlivesAnOutage(t *testing.T) {
+func TestWhatIsKeptOutlivesAnOutageUntilItEnds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ expires, lasts time.Duration }{
+		"without an end":  {0, 24 * time.Hour},
+		"ends in an hour": {time.Hour, time.Hour},
+		"ends soon":       {100 * time.Second, 100 * time.Second},
+	} {
+		for _, away := range []fault.Kind{fault.Unavailable, fault.Timeout, fault.Exhausted} {
+			t.Run(name+" "+away.String(), func(t *testing.T) {
+				t.Parallel()
+				l := newCacheLab(t, c.expires)
+				l.reads(t, 0)
+				l.memory.Fail(fault.New(away, "test", "away"))
+				l.reads(t, 50*time.Second)
+				if got := l.reads(t, c.lasts-51*time.Second); got < 2 {
+					t.Errorf("%d reads: nobody asked whether it is back", got)
+				}
+				l.now.Add(int64(time.Second))
+				if _, _, err := l.Get(t.Context(), l.path); !fault.Is(err, away) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestAnOutageServesNothingThatWasForgottenOrIsKnownToBeGone(t *testing.T) {
+	t.Parallel()
+	for name, forget := range map[string]func(l *cacheLab){
+		"forgotten":     func(l *cacheLab) { l.Forget(l.path) },
+		"told by name":  func(l *cacheLab) { l.ForgetName(l.path.Name()) },
+		"deleted by us": func(l *cacheLab) { _ = l.Delete(t.Context(), l.path) },
+		"found to be bad": func(l *cacheLab) {
+			l.memory.Fail(fault.New(fault.Internal, "test", "bad"))
+			l.Reset()
+			_, _, _ = l.Get(t.Context(), l.path)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newCacheLab(t, 0)
+			l.reads(t, 0)
+			forget(l)
+			l.memory.Fail(fault.New(fault.Unavailable, "test", "away"))
+			if _, _, err := l.Get(t.Context(), l.path); !fault.Is(err, fault.Unavailable) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestAfterAResetEverythingIsReadAgainButStillServesAnOutage(t *testing.T) {
 	t.Parallel()
 	l := newCacheLab(t, 0)
 	l.reads(t, 0)
-	l.memory.Fail(fault.New(fault.Unavailable, "test", "away"))
-	l.reads(t, 59*time.Second)
-	l.now.Add(int64(2 * time.Second))
-	if _, _, err := l.Get(t.Context(), l.path); !fault.Is(err, fault.Unavailable) {
-		t.Errorf("got %v", err)
+	l.Reset()
+	if got := l.reads(t, 0); got != 2 {
+		t.Errorf("%d reads", got)
 	}
-	l.memory.Fail(nil)
+	l.Reset()
+	l.memory.Fail(fault.New(fault.Unavailable, "test", "away"))
 	l.reads(t, 0)
+	l.ForgetName("nobody's") // changes nothing
+	l.reads(t, 0)
+}
+
+// announced is told the names of changes.
+type announced struct{ names []string }
+
+func (a *announced) CredentialChanged(name string) { a.names = append(a.names, name) }
+
+func TestEveryChangeIsToldByANameThatSaysNothing(t *testing.T) {
+	t.Parallel()
+	dev, prod := &announced{}, &announced{}
+	memory := credentialtest.NewMemory()
+	store := credential.NewAnnounced(memory, map[behalf.Environment]credential.Announcer{behalf.Development: dev, behalf.Production: prod})
+	p := credential.PathOf(behalf.Development, credentialtest.Account("abc-123"))
+	memory.Fail(fault.New(fault.Unavailable, "test", "nobody knows whether it was stored"))
+	_, _ = store.Put(t.Context(), p, credential.Credential{}, 0)
+	memory.Fail(nil)
+	if _, err := store.Put(t.Context(), p, credential.Credential{}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Delete(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = store.Put(t.Context(), credential.Path{Environment: behalf.Development}, credential.Credential{}, 0) // no path at all
+	if want := []string{p.Name(), p.Name(), p.Name()}; !slices.Equal(dev.names, want) || len(prod.names) > 0 {
+		t.Errorf("told %v and %v", dev.names, prod.names)
+	}
+	other := p
+	other.User = "xyz-9"
+	if name := p.Name(); len(name) != 32 || name == other.Name() || strings.Contains(name, "abc") {
+		t.Errorf("the names are %s and %s", name, other.Name())
+	}
 }
 
 func TestOnlySoManyAreKept(t *testing.T) {

@@ -24,7 +24,8 @@ type record struct {
 // maxRecord leaves room for what the record adds to a credential of MaxSize.
 const maxRecord = MaxSize + 1<<10
 
-func encode(c Credential) ([]byte, error) {
+// Encode writes a credential out in the clear, for a store that keeps it closed. Errors: Invalid, when it is too large.
+func Encode(c Credential) ([]byte, error) {
 	r := record{
 		V: behalf.FormatVersion, Fields: make(map[string]string, len(c.Fields)), RefreshToken: c.RefreshToken.Reveal(),
 		ExpiresAt: c.ExpiresAt, Scopes: c.Scopes, OAuthApp: c.OAuthApp,
@@ -44,7 +45,8 @@ func encode(c Credential) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func decode(data []byte) (Credential, error) {
+// Decode reads what Encode wrote. Errors: Internal.
+func Decode(data []byte) (Credential, error) {
 	var r record
 	if err := json.Unmarshal(data, &r); err != nil || r.V < 1 {
 		return Credential{}, fault.Wrap(fault.Internal, "credential.Get", errors.New("the stored credential cannot be read"))

@@ -20,11 +20,11 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := decode(data)
+		c, err := Decode(data)
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		written, err := encode(c)
+		written, err := Encode(c)
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}

@@ -1,7 +1,9 @@
 package credential
 
 import (
+	"crypto/sha256"
 	"encoding/base32"
+	"encoding/hex"
 	"strings"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -79,6 +81,17 @@ func (p Path) owner() (string, error) {
 	}
 	// In one case of letters, for stores that tell none apart.
 	return strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(p.User))), nil
+}
+
+// Name stands for the path where it may be read by others, and tells nothing of whose it is. It is one token of letters
+// and digits, and empty for what is no path.
+func (p Path) Name() string {
+	key, err := p.Key()
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(string(p.Environment) + "/" + key))
+	return hex.EncodeToString(sum[:16])
 }
 
 // String is the path for operators. It names no user, because user ids may be addresses of people.

@@ -91,7 +91,7 @@ func (s *Sealed) Get(ctx context.Context, p Path) (Credential, Revision, error) 
 		return Credential{}, 0, at(p, fault.Wrap(fault.Internal, "credential.Get",
 			errors.New("the value does not open: it was sealed with another key, or for another path")))
 	}
-	c, err := decode(plain)
+	c, err := Decode(plain)
 	return c, Revision(revision), err
 }
 
@@ -101,7 +101,7 @@ func (s *Sealed) Put(ctx context.Context, p Path, c Credential, r Revision) (Rev
 	if err != nil {
 		return 0, err
 	}
-	plain, err := encode(c)
+	plain, err := Encode(c)
 	if err != nil {
 		return 0, at(p, err)
 	}

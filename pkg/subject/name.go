@@ -29,6 +29,9 @@ func Timers(env behalf.Environment) string { return "TIMERS_" + string(env) }
 // DeadLetters names the stream of events that could not be finished.
 func DeadLetters(env behalf.Environment) string { return "DEAD_" + string(env) }
 
+// Tests names the stream of test events, which were kept and run nothing.
+func Tests(env behalf.Environment) string { return "TESTS_" + string(env) }
+
 // JournalOf names the stream that keeps this run's journal.
 func JournalOf(env behalf.Environment, run behalf.RunID) string {
 	if run.Keyed() {

@@ -78,6 +78,14 @@ func ParseFired(subject string) (Fired, error) {
 	return s, s.check()
 }
 
+// FiredOf matches the fired timers of one workflow, in every lane.
+func FiredOf(project behalf.ProjectID, workflow behalf.WorkflowID) (string, error) {
+	if err := check(behalf.Production, project, workflow); err != nil {
+		return "", err
+	}
+	return "timer.fired.*." + string(project) + "." + string(workflow), nil
+}
+
 // TimerSet is the subject on which a run's timer is set: timer.set.{project}.{run}. A second message replaces the
 // first, and a purge of the subject cancels it.
 func TimerSet(project behalf.ProjectID, run behalf.RunID) (string, error) {
@@ -96,6 +104,72 @@ func Dead(env behalf.Environment, project behalf.ProjectID, workflow behalf.Work
 		return "", err
 	}
 	return "dead." + string(env) + "." + string(project) + "." + string(workflow), nil
+}
+
+// ParseDead reads the subject of a dead letter.
+func ParseDead(subject string) (behalf.ProjectID, behalf.WorkflowID, error) {
+	return parseOwned("dead", subject)
+}
+
+// Test is the subject of test events of one workflow: test.{environment}.{project}.{workflow}.
+func Test(env behalf.Environment, project behalf.ProjectID, workflow behalf.WorkflowID) (string, error) {
+	if err := check(env, project, workflow); err != nil {
+		return "", err
+	}
+	return "test." + string(env) + "." + string(project) + "." + string(workflow), nil
+}
+
+// ParseTest reads the subject of a test event.
+func ParseTest(subject string) (behalf.ProjectID, behalf.WorkflowID, error) {
+	return parseOwned("test", subject)
+}
+
+// parseOwned reads {word}.{environment}.{project}.{workflow}.
+func parseOwned(word, subject string) (behalf.ProjectID, behalf.WorkflowID, error) {
+	t := strings.Split(subject, ".")
+	if len(t) != 4 || t[0] != word {
+		return "", "", malformed(word + ".{environment}.{project}.{workflow}")
+	}
+	project, workflow := behalf.ProjectID(t[2]), behalf.WorkflowID(t[3])
+	return project, workflow, check(behalf.Environment(t[1]), project, workflow)
+}
+
+// OwnedBy matches what such a stream, of dead letters or test events, holds of one project, or of one workflow of it.
+func OwnedBy(word string, env behalf.Environment, project behalf.ProjectID, workflow behalf.WorkflowID) (string, error) {
+	known := workflow
+	if workflow == "" {
+		known = "p_any" // checked like the others, then replaced: a wildcard is no id
+	}
+	if err := check(env, project, known); err != nil {
+		return "", err
+	}
+	if workflow == "" {
+		known = "*"
+	}
+	return word + "." + string(env) + "." + string(project) + "." + string(known), nil
+}
+
+// Stop is the core subject on which workers are told that a run shall stop: stop.{environment}.{run}.
+func Stop(env behalf.Environment, run behalf.RunID) (string, error) {
+	if _, err := behalf.ParseEnvironment(string(env)); err != nil {
+		return "", err
+	}
+	if _, err := behalf.ParseRunID(string(run)); err != nil {
+		return "", err
+	}
+	return "stop." + string(env) + "." + string(run), nil
+}
+
+// Stops matches every such word of one environment.
+func Stops(env behalf.Environment) string { return "stop." + string(env) + ".*" }
+
+// ParseStop reads the run out of such a subject.
+func ParseStop(subject string) (behalf.RunID, error) {
+	t := strings.Split(subject, ".")
+	if len(t) != 3 || t[0] != "stop" {
+		return "", malformed("stop.{environment}.{run}")
+	}
+	return behalf.ParseRunID(t[2])
 }
 
 // Run is the place of a run's journal: run.{environment}.{project}.{workflow}.{run}.{kind}.{state}.{user}, or key.…
@@ -198,6 +272,15 @@ func Reply(ingress, request string) string { return "rsp." + ingress + "." + req
 
 // Replies matches every reply to one ingress.
 func Replies(ingress string) string { return "rsp." + ingress + ".*" }
+
+// CredentialChanged is the core subject on which caches hear that a credential has changed, by its name:
+// credential.changed.{environment}.{name}.
+func CredentialChanged(env behalf.Environment, name string) string {
+	return "credential.changed." + string(env) + "." + name
+}
+
+// CredentialChanges matches all of an environment.
+func CredentialChanges(env behalf.Environment) string { return CredentialChanged(env, "*") }
 
 // CheckReply refuses whatever is not a reply subject of an ingress, before a worker publishes to it: three tokens,
 // the last two of letters, digits, - and _, at most 64 each.

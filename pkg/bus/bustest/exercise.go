@@ -50,6 +50,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *bus.Conn) {
 		{"a buried event lies in the dead letters", (*rig).buried},
 		{"what is buried twice lies there once", (*rig).buriedTwice},
 		{"a message that is no event is told apart", (*rig).malformed},
+		{"that a credential has changed is told to everybody", (*rig).credentialTold},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Parallel()

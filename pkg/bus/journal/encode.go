@@ -18,6 +18,7 @@ func (j *Journal) encode(ctx context.Context, put putter, rec behalf.Record) ([]
 	if err != nil || len(data) <= j.cfg.MaxRecord {
 		return data, err
 	}
+	rec.Kept = append([]behalf.StepRecord(nil), rec.Kept...)
 	if rec.Step != nil { // what follows must not change the caller's copy
 		step := *rec.Step
 		rec.Step = &step
@@ -162,6 +163,9 @@ func cutLogs(_ context.Context, _ putter, rec *behalf.Record) error {
 
 func stepsOf(rec *behalf.Record) []*behalf.StepRecord {
 	var steps []*behalf.StepRecord
+	for i := range rec.Kept {
+		steps = append(steps, &rec.Kept[i])
+	}
 	if rec.Finish != nil {
 		for i := range rec.Finish.Steps {
 			steps = append(steps, &rec.Finish.Steps[i])

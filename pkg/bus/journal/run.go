@@ -232,12 +232,15 @@ func (r *Run) replay(ctx context.Context, from uint64, last entry) (past, error)
 		if e.record.Kind == behalf.RecordStep || e.record.Kind == behalf.RecordWait {
 			p.productive, p.waited = e.record.Attempt, p.waited || e.record.Kind == behalf.RecordWait
 		}
-		if e.record.Kind != behalf.RecordStep {
+		if e.record.Kind != behalf.RecordStep && len(e.record.Kept) == 0 {
 			continue
 		}
 		r.park(&e.record)
 		if err := r.journal.expand(ctx, &e.record); err != nil {
 			return p, err
+		}
+		if r.Steps = append(r.Steps, e.record.Kept...); e.record.Step == nil {
+			continue
 		}
 		r.Steps, r.Retries = append(r.Steps, *e.record.Step), 0
 	}
@@ -309,8 +312,9 @@ func (r *Run) Token() uint64 { return r.last }
 func (r *Run) write(ctx context.Context, rec behalf.Record) error {
 	rec.V, rec.Run, rec.Attempt, rec.Worker = behalf.FormatVersion, r.Event.Run, r.Attempt, r.worker
 	rec.At, rec.EventSeq, rec.TimerSeq = time.Now().UTC(), r.EventSeq, r.timer
-	if rec.Finish == nil || r.unkept() {
+	if rec.Finish == nil || rec.Finish.Event == nil {
 		rec.User, rec.Version, rec.ResultHash = r.Event.User, r.Event.Version, r.Event.Origin.ResultHash
+		rec.ReplayOf = r.Event.Origin.ReplayOf
 	}
 	data, err := r.journal.encode(ctx, r.put, rec)
 	if err != nil {

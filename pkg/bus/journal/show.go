@@ -71,6 +71,9 @@ func (j *Journal) Show(ctx context.Context, project behalf.ProjectID, run behalf
 		return behalf.Run{}, err
 	}
 	for _, rec := range records {
+		if rec.Kind == behalf.RecordAccepted && shown.Attempts > 0 {
+			shown.Steps = append(shown.Steps, rec.Kept...)
+		}
 		if rec.Step != nil && !slices.ContainsFunc(shown.Steps, func(s behalf.StepRecord) bool { return s.At.Equal(rec.Step.At) }) {
 			shown.Steps = append(shown.Steps, *rec.Step)
 		}
@@ -125,6 +128,7 @@ func (j *Journal) view(e entry) behalf.Run {
 	v := behalf.Run{
 		ID: rec.Run, Environment: j.env, Attempts: rec.Attempt, UpdatedAt: rec.At, StartedAt: startOf(rec.Run, rec.At),
 		State: behalf.StateRunning, Wait: rec.Wait, User: rec.User, Version: rec.Version, ResultHash: rec.ResultHash,
+		ReplayOf: rec.ReplayOf, Steps: rec.Kept,
 	}
 	v.Project, v.Workflow = subject.OwnerOf(e.subject)
 	if rec.Wait != nil {
@@ -135,7 +139,7 @@ func (j *Journal) view(e entry) behalf.Run {
 		var event behalf.Event
 		if json.Unmarshal(f.Event, &event) == nil {
 			v.Project, v.Workflow, v.Version, v.User = event.Project, event.Workflow, event.Version, event.User
-			v.ResultHash = event.Origin.ResultHash
+			v.ResultHash, v.ReplayOf = event.Origin.ResultHash, event.Origin.ReplayOf
 		}
 	}
 	if rec.Step != nil {

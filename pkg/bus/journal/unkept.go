@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -88,7 +89,7 @@ func (s *Suspended) parked() []behalf.ObjectRef {
 	if s.Ref == nil || !s.Ref.Parked {
 		return s.Parked
 	}
-	return append(s.Parked[:len(s.Parked):len(s.Parked)], *s.Ref)
+	return append(slices.Clip(s.Parked), *s.Ref)
 }
 
 // Forget takes away what the journal and the objects have of a finished run of which nothing shall be kept, but for its

@@ -129,7 +129,7 @@ func (c *CA) fits() bool {
 
 // read reads the files. False means that there are none.
 func (c *CA) read(dir string) (bool, error) {
-	cert, err := os.ReadFile(Path(dir)) //nolint:gosec // the folder that the operator named is the point
+	cert, err := os.ReadFile(Path(dir))
 	key, keyErr := os.ReadFile(keyPath(dir))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(keyErr, fs.ErrNotExist) {
 		return false, nil
