@@ -255,10 +255,28 @@ type triggerContext struct {
 	TraceID                 behalf.RunID          `json:"trace_id"`
 	ExternalUserID          behalf.ExternalUserID `json:"external_user_id"`
 	ExternalUserEnvironment behalf.Environment    `json:"external_user_environment"`
+	ExternalUser            *userContext          `json:"external_user"`
 	Verified                bool                  `json:"verified"`
 	Attempt                 int                   `json:"attempt"`
 	Replay                  bool                  `json:"replay"`
 	Test                    bool                  `json:"test"`
+}
+
+// userContext is what our customer stores beside the user. Null where the event names none.
+type userContext struct {
+	ID     behalf.ExternalUserID      `json:"id"`
+	Config map[string]json.RawMessage `json:"config"`
+}
+
+func (a *attempt) user() *userContext {
+	if a.run.Event.User == "" {
+		return nil
+	}
+	config := a.config
+	if config == nil {
+		config = map[string]json.RawMessage{}
+	}
+	return &userContext{ID: a.run.Event.User, Config: config}
 }
 
 func (a *attempt) context() []byte {
@@ -266,7 +284,7 @@ func (a *attempt) context() []byte {
 	doc, err := json.Marshal(triggerContext{
 		ID: string(e.ID), TS: e.At, WorkflowID: e.Workflow, WorkflowName: a.version.Name, DeploymentID: e.Version,
 		ProjectID: e.Project, TraceID: e.Run, ExternalUserID: e.User, ExternalUserEnvironment: e.Environment,
-		Verified: e.Origin.Trusted, Attempt: a.run.Attempt, Replay: e.Origin.ReplayOf != "",
+		ExternalUser: a.user(), Verified: e.Origin.Trusted, Attempt: a.run.Attempt, Replay: e.Origin.ReplayOf != "",
 	})
 	if err != nil { // strings, a time and numbers: there is nothing that cannot be encoded
 		return []byte(`{}`)

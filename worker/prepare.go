@@ -20,8 +20,21 @@ var errVersion = errors.New("version unavailable")
 func (w *Worker) prepare(ctx context.Context, a *attempt) (*behalf.Failure, error) {
 	ctx, cancel := w.preparing(ctx)
 	defer cancel()
+	known, err := w.meet(ctx, a)
+	switch {
+	case err != nil:
+		return nil, err
+	case known == forgotten:
+		// Nothing of what was sent for them may stay behind, so the run leaves no more than that it was.
+		a.run.Event.Origin.NoStore, a.delivery.Event.Origin.NoStore = true, true
+		a.run.Event.User = ""
+		return behalf.FailUserForgotten(), nil
+	}
 	if err := w.load(ctx, a); err != nil {
 		return nil, err
+	}
+	if known == unknown && len(a.version.Needs()) > 0 {
+		return behalf.FailUserNotFound(a.run.Event.User, a.run.Event.Environment), nil
 	}
 	bindings, failure, err := w.resolve(ctx, a)
 	if err != nil || failure != nil {
@@ -84,15 +97,6 @@ func unloadable(err error) error {
 
 func (w *Worker) resolve(ctx context.Context, a *attempt) (behalf.Bindings, *behalf.Failure, error) {
 	e := a.run.Event
-	if len(a.version.Needs()) > 0 && e.User != "" {
-		_, err := w.deps.Store.User(ctx, e.Project, e.User)
-		if fault.Is(err, fault.NotFound) {
-			return nil, behalf.FailUserNotFound(e.User, e.Environment), nil
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-	}
 	accounts, err := w.accounts(ctx, a.version, e)
 	if err != nil {
 		return nil, nil, err

@@ -48,8 +48,15 @@ type Store interface {
 	Object(ctx context.Context, ref behalf.ObjectRef) ([]byte, error)
 	// KeepObject has what belongs to one run stay when the history of it is over.
 	KeepObject(ctx context.Context, ref behalf.ObjectRef) error
-	User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
+	Users
 	Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
+}
+
+// Users knows who users are, and who was forgotten.
+type Users interface {
+	User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
+	// Forgotten is NotFound for a user who never was forgotten.
+	Forgotten(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.Tombstone, error)
 }
 
 // Files forgets files of callers. A name that is not there is no error. Errors: Unavailable.
@@ -285,7 +292,8 @@ type attempt struct {
 	redactor secret.Redactor   // of the secrets
 	exports  []json.RawMessage // of the steps that are done, in their order
 	started  time.Time
-	spent    time.Duration // what steps took of the run's timeout
+	config   map[string]json.RawMessage // of the user
+	spent    time.Duration              // what steps took of the run's timeout
 	timing   behalf.Timing
 	cut      *behalf.StepRecord // the step in which the run was stopped
 

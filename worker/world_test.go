@@ -358,6 +358,8 @@ func (h heard) SetTimer(ctx context.Context, t bus.Timer) error {
 
 // store holds what was deployed and who has connected what.
 type store struct {
+	config   map[string]json.RawMessage // of every user
+	graves   map[behalf.ExternalUserID]time.Time
 	mu       sync.Mutex
 	versions map[behalf.VersionID]behalf.Version
 	objects  map[behalf.ObjectID][]byte
@@ -447,7 +449,17 @@ func (s *store) User(_ context.Context, _ behalf.ProjectID, user behalf.External
 	if !s.users[user] {
 		return behalf.ExternalUser{}, fault.New(fault.NotFound, "store.User", "no such user")
 	}
-	return behalf.ExternalUser{External: user}, nil
+	return behalf.ExternalUser{External: user, Config: s.config, ForgottenAt: s.graves[user]}, nil
+}
+
+func (s *store) Forgotten(_ context.Context, _ behalf.ProjectID, user behalf.ExternalUserID) (behalf.Tombstone, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.graves[user]
+	if !ok {
+		return behalf.Tombstone{}, fault.New(fault.NotFound, "store.Forgotten", "no such tombstone")
+	}
+	return behalf.Tombstone{At: at}, s.err
 }
 
 func (s *store) Accounts(_ context.Context, _ behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error) {

@@ -89,20 +89,27 @@ func (a *API) account(w http.ResponseWriter, r *http.Request, c call) error {
 	return nil
 }
 
-// deleteAccount deletes the credential first: when that is all that was done, the record still leads a second try to
-// the rest, and no secret is left behind a 204.
 func (a *API) deleteAccount(w http.ResponseWriter, r *http.Request, c call) error {
 	account, err := a.ownAccount(r, c)
 	if err != nil {
 		return err
 	}
-	if err := c.Credentials.DeleteCredential(r.Context(), account); err != nil && !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	if err := c.Accounts.DeleteAccount(r.Context(), account); err != nil && !fault.Is(err, fault.NotFound) {
+	if err := dropAccount(r.Context(), c, account); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// dropAccount deletes the credential first: when that is all that was done, the record still leads a second try to the
+// rest, and no secret is left behind a 204.
+func dropAccount(ctx context.Context, c call, account behalf.Account) error {
+	if err := c.Credentials.DeleteCredential(ctx, account); err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if err := c.Accounts.DeleteAccount(ctx, account); err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
 	return nil
 }
 
@@ -110,6 +117,10 @@ func (a *API) ownAccount(r *http.Request, c call) (behalf.Account, error) {
 	if _, err := parseQuery(r.URL); err != nil {
 		return behalf.Account{}, err
 	}
+	return a.findOwn(r, c)
+}
+
+func (a *API) findOwn(r *http.Request, c call) (behalf.Account, error) {
 	id, err := behalf.ParseAccountID(r.PathValue("account"))
 	if err != nil {
 		return behalf.Account{}, noAccount()
@@ -142,7 +153,11 @@ func (a *API) createAccount(w http.ResponseWriter, r *http.Request, c call) erro
 	if err != nil {
 		return err
 	}
-	if err := storeAccount(r.Context(), c, account, secret.New(string(req.Credential))); err != nil {
+	word := secret.New(string(req.Credential))
+	if account.Grant, err = c.Credentials.Grant(word); err != nil {
+		return err
+	}
+	if err := storeAccount(r.Context(), c, account, word); err != nil {
 		return err
 	}
 	web.WriteJSON(w, http.StatusOK, viewAccount(account, c.environment))

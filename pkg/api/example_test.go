@@ -39,6 +39,18 @@ func ExampleRoutes() {
 	// DELETE /v1/deadletters/{letter}          manage
 	// GET    /v1/events                        manage
 	// GET    /v1/events/{event}                manage
+	// GET    /v1/connect/accounts              connect
+	// POST   /v1/connect/accounts              connect
+	// GET    /v1/connect/accounts/{account}    connect
+	// DELETE /v1/connect/accounts/{account}    connect
+	// DELETE /v1/connect/accounts/app/{app}    connect
+	// DELETE /v1/connect/apps/{app}/accounts   connect
+	// GET    /v1/connect/users/{user}/accounts connect
+	// GET    /v1/connect/users                 connect
+	// DELETE /v1/connect/users/{user...}       connect
+	// PUT    /v1/accounts/{account}            connect
+	// PATCH  /v1/users/{user}                  connect
+	// POST   /v1/users/forget                  manage
 	// GET    /v1/users                         connect
 	// GET    /v1/users/{user...}               connect
 	// GET    /v1/accounts                      connect

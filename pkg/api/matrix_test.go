@@ -54,6 +54,19 @@ func cells() map[string]cell {
 		"GET /v1/accounts/{account}":    {status: 200},
 		"DELETE /v1/accounts/{account}": {status: 204},
 
+		"GET /v1/connect/accounts":               {status: 200, query: "external_user_id={user}&include_credentials=true"},
+		"POST /v1/connect/accounts":              {status: 200, creates: true, query: "external_user_id={user}", body: `{"app_slug":"slack","cfmap_json":"{\"token\":\"x\"}"}`},
+		"GET /v1/connect/accounts/{account}":     {status: 200, query: "include_credentials=true"},
+		"DELETE /v1/connect/accounts/{account}":  {status: 204},
+		"DELETE /v1/connect/accounts/app/{app}":  {status: 204, creates: true},
+		"DELETE /v1/connect/apps/{app}/accounts": {status: 204, creates: true},
+		"GET /v1/connect/users/{user}/accounts":  {status: 200, query: "include_credentials=true"},
+		"GET /v1/connect/users":                  {status: 200, query: "q={user}"},
+		"DELETE /v1/connect/users/{user...}":     {status: 204},
+		"PUT /v1/accounts/{account}":             {status: 200, creates: true, body: `{"app":"slack","user":"{user...}","credential":{"token":"x"}}`},
+		"PATCH /v1/users/{user}":                 {status: 200, creates: true, body: `{"config":{"channel":"C1"}}`},
+		"POST /v1/users/forget":                  {status: 200, creates: true, body: `{"user":"{user...}"}`},
+
 		"POST /v1/deploy":                        {status: 200, creates: true, body: bundle("token", "three")},
 		"GET /v1/workflows":                      {status: 200},
 		"GET /v1/workflows/{workflow}":           {status: 200},
@@ -90,12 +103,12 @@ func furnished(t *testing.T) (w *world, there, nothing map[string]string) {
 	workflow := served["workflow_id"]
 	run := w.run(behalf.StateOK, func(r *behalf.Run, _ *behalf.Event) { r.User, r.Workflow = "user-canary", behalf.WorkflowID(workflow) })
 	there = map[string]string{
-		"{run}": string(run.ID), "{user...}": "user-canary", "{account}": "apn_canary", "{workflow}": workflow,
+		"{run}": string(run.ID), "{user...}": "user-canary", "{user}": "user-canary", "{account}": "apn_canary", "{workflow}": workflow,
 		"{endpoint}": served["endpoint_id"], "{app}": "slack", "{action}": "slack-send-message@1", "{variable}": "KEY_canary",
 		"{letter}": string(letter().ID), "{event}": string(received().Event.ID),
 	}
 	nothing = map[string]string{
-		"{run}": string(behalf.NewRunID()), "{user...}": "nobody", "{account}": "apn_nothing", "{workflow}": "p_nothing",
+		"{run}": string(behalf.NewRunID()), "{user...}": "nobody", "{user}": "nobody", "{account}": "apn_nothing", "{workflow}": "p_nothing",
 		"{endpoint}": string(behalf.NewEndpointID()), "{app}": "nothing", "{action}": "nothing@1", "{variable}": "NOTHING",
 		"{letter}": string(behalf.NewLetterID(9, now)), "{event}": string(behalf.NewRunID().Event()),
 	}

@@ -48,8 +48,10 @@ func parseQuery(u *url.URL, allowed ...string) (query, error) {
 	}
 	for name, given := range values {
 		switch {
-		case name == "include_credentials":
-			return query{}, invalid("include_credentials is not built yet: the API hands no credential out")
+		case name == "include_credentials" && !slices.Contains(allowed, name):
+			return query{}, invalid("include_credentials is for the accounts of users, under /v1/connect")
+		case name == "before" && !slices.Contains(allowed, name):
+			return query{}, invalid("lists are read forwards only: send after, with the end_cursor of the page before")
 		case !slices.Contains(allowed, name):
 			return query{}, fault.Newf(fault.Invalid, "api", "no such parameter here; there are %q", allowed)
 		case len(given) > 1:
@@ -72,6 +74,21 @@ func (q query) limit() (int, error) {
 		return 0, fault.Newf(fault.Invalid, "api", "limit must be 1 to %d", maxLimit)
 	}
 	return n, nil
+}
+
+// flag reads true, 1, false or 0; what is left out is false.
+func (q query) flag(name string) (bool, error) {
+	switch q.text(name) {
+	case "true", "1":
+		return true, nil
+	case "false", "0":
+		return false, nil
+	case "":
+		if !q.has(name) {
+			return false, nil
+		}
+	}
+	return false, invalid(name + " must be true or false")
 }
 
 // user reads a user id that may be left out.

@@ -72,6 +72,19 @@ func (a *API) routes() []row {
 		{Route: route("DELETE", "/v1/deadletters/{letter}", behalf.ScopeManage), serve: a.discardLetter},
 		{Route: route("GET", "/v1/events", behalf.ScopeManage), serve: a.events},
 		{Route: route("GET", "/v1/events/{event}", behalf.ScopeManage), serve: a.event},
+		{Route: route("GET", "/v1/connect/accounts", behalf.ScopeConnect), serve: a.connectAccounts},
+		{Route: route("POST", "/v1/connect/accounts", behalf.ScopeConnect), serve: a.connectCreate},
+		{Route: route("GET", "/v1/connect/accounts/{account}", behalf.ScopeConnect), serve: a.connectAccount},
+		{Route: route("DELETE", "/v1/connect/accounts/{account}", behalf.ScopeConnect), serve: a.deleteAccount},
+		{Route: route("DELETE", "/v1/connect/accounts/app/{app}", behalf.ScopeConnect), serve: a.deleteByApp},
+		{Route: route("DELETE", "/v1/connect/apps/{app}/accounts", behalf.ScopeConnect), serve: a.deleteByApp},
+		{Route: route("GET", "/v1/connect/users/{user}/accounts", behalf.ScopeConnect), serve: a.connectByUser},
+		{Route: route("GET", "/v1/connect/users", behalf.ScopeConnect), serve: a.connectUsers},
+		{Route: route("DELETE", "/v1/connect/users/{user...}", behalf.ScopeConnect), serve: a.deleteUser},
+
+		{Route: route("PUT", "/v1/accounts/{account}", behalf.ScopeConnect), serve: a.importAccount},
+		{Route: route("PATCH", "/v1/users/{user}", behalf.ScopeConnect), serve: a.configureUser},
+		{Route: route("POST", "/v1/users/forget", behalf.ScopeManage), serve: a.forgetUser},
 
 		{Route: route("GET", "/v1/users", behalf.ScopeConnect), serve: a.users},
 		{Route: route("GET", "/v1/users/{user...}", behalf.ScopeConnect), serve: a.user},
@@ -106,11 +119,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.metrics.observe("", r.Method, rec.Status(), time.Since(began))
 		return
 	}
+	r = withoutProject(r)
 	matched, pattern := a.mux.Handler(r)
 	switch {
 	case untidy(r.URL.EscapedPath()): // the mux would send such a path elsewhere, and no client of ours means that
 		web.WriteError(rec, notFound("no such route"))
-	case pattern == "":
+	case pattern == "", slashless(pattern, r.URL.Path):
 		web.WriteError(rec, unmatched(rec.Header(), matched, r))
 	default:
 		a.mux.ServeHTTP(rec, r)
@@ -147,6 +161,9 @@ func (a *API) authorize(r *http.Request, scope behalf.Scope) (call, error) {
 	id, err := a.identity(r)
 	if err != nil {
 		return call{}, a.stranger(r, err)
+	}
+	if named, ok := namedProject(r.Context()); ok && named != id.Project {
+		return call{}, notFound("no such project")
 	}
 	env, err := a.environment(r.Header)
 	if err != nil {
@@ -187,6 +204,13 @@ func (a *API) environment(h http.Header) (behalf.Environment, error) {
 // untidy says whether the mux would redirect this path to another.
 func untidy(escaped string) bool {
 	return escaped != "/" && path.Clean(escaped) != strings.TrimSuffix(escaped, "/")
+}
+
+// slashless says whether the mux would redirect this path because a pattern begins with it and a slash.
+func slashless(pattern, path string) bool {
+	_, pattern, _ = strings.Cut(pattern, " ")
+	begin, wildcard, _ := strings.Cut(pattern, "{")
+	return strings.HasSuffix(wildcard, "...}") && path+"/" == begin
 }
 
 func plain(h http.Handler) web.HandlerFunc {

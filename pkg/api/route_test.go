@@ -22,7 +22,7 @@ import (
 // path fills the wildcards of a pattern with ids that are well formed.
 func path(pattern string) string {
 	return strings.NewReplacer(
-		"{run}", string(behalf.NewRunID()), "{user...}", "abc-123", "{account}", "apn_abc", "{workflow}", "p_abc",
+		"{run}", string(behalf.NewRunID()), "{user...}", "abc-123", "{user}", "abc-123", "{account}", "apn_abc", "{workflow}", "p_abc",
 		"{letter}", string(behalf.NewLetterID(9, time.Unix(1, 0))), "{event}", string(behalf.NewRunID().Event()),
 		"{app}", "slack", "{action}", "slack-send-message@1", "{endpoint}", "enabc",
 	).Replace(pattern)

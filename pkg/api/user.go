@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -15,16 +16,18 @@ type userView struct {
 	User      behalf.ExternalUserID `json:"user"`
 	CreatedAt time.Time             `json:"created_at"`
 	UpdatedAt time.Time             `json:"updated_at"`
+	// Config is what is stored beside the user.
+	Config map[string]json.RawMessage `json:"config,omitempty"`
 	// Accounts are told of one user, not in lists.
 	Accounts []accountView `json:"accounts,omitempty"`
 }
 
 func viewUser(u behalf.ExternalUser) userView {
-	return userView{ID: u.ID, User: u.External, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt}
+	return userView{ID: u.ID, User: u.External, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, Config: u.Config}
 }
 
 func (a *API) users(w http.ResponseWriter, r *http.Request, c call) error {
-	q, err := parseQuery(r.URL, "limit", "after")
+	q, err := parseQuery(r.URL, "q", "limit", "after")
 	if err != nil {
 		return err
 	}
@@ -32,7 +35,7 @@ func (a *API) users(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	found, err := c.Users.Users(r.Context(), c.Project, q.text("after"), limit)
+	found, err := c.Users.Users(r.Context(), UserQuery{Project: c.Project, Search: q.text("q"), After: q.text("after"), Limit: limit})
 	if err != nil {
 		return err
 	}
@@ -66,6 +69,35 @@ func (a *API) user(w http.ResponseWriter, r *http.Request, c call) error {
 	view := viewUser(user)
 	view.Accounts = viewAccounts(accounts, c.environment)
 	web.WriteJSON(w, http.StatusOK, view)
+	return nil
+}
+
+// maxConfigure bounds the body of a change of config, in bytes.
+const maxConfigure = 256 << 10
+
+// configureUser changes what is stored beside a user: a name with null is taken out.
+func (a *API) configureUser(w http.ResponseWriter, r *http.Request, c call) error {
+	if _, err := parseQuery(r.URL); err != nil {
+		return err
+	}
+	id, err := behalf.ParseExternalUserID(r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	var req struct {
+		Config map[string]json.RawMessage `json:"config"`
+	}
+	if err := web.DecodeJSON(w, r, maxConfigure, &req); err != nil {
+		return err
+	}
+	if req.Config == nil {
+		return invalid("send config, an object: what a name has as its value is stored, and null takes it out")
+	}
+	user, err := c.Users.ConfigureUser(r.Context(), c.Project, id, req.Config)
+	if err != nil {
+		return err
+	}
+	web.WriteJSON(w, http.StatusOK, viewUser(user))
 	return nil
 }
 

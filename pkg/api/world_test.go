@@ -51,6 +51,7 @@ type memory struct {
 	clients     map[behalf.ClientID]behalf.Client
 	keys        map[string]ed25519.PublicKey
 	runs        map[behalf.RunID]behalf.Run
+	graves      map[string]behalf.Tombstone
 	// kept says that there are a dead letter and an event of my project.
 	kept bool
 	// log tells in which order things were written, and what was read from the leader.
@@ -66,14 +67,14 @@ func newMemory() *memory {
 		objects: map[behalf.ObjectID][]byte{}, users: map[string]behalf.ExternalUser{},
 		accounts: map[string]behalf.Account{}, credentials: map[behalf.AccountID]string{}, variables: map[string]variable{},
 		clients: map[behalf.ClientID]behalf.Client{}, keys: map[string]ed25519.PublicKey{},
-		runs: map[behalf.RunID]behalf.Run{}, broken: map[string]error{},
+		graves: map[string]behalf.Tombstone{}, runs: map[behalf.RunID]behalf.Run{}, broken: map[string]error{},
 	}
 }
 
 func (m *memory) env() api.Env {
 	return api.Env{
 		Workflows: m, Endpoints: m, Versions: m, Users: m, Accounts: m, Clients: m, Runs: m, Credentials: m, Variables: m,
-		Operator: operations{m}, Letters: operations{m}, Events: operations{m},
+		Operator: operations{m}, Letters: operations{m}, Events: operations{m}, Secrets: m, Eraser: m,
 	}
 }
 
@@ -208,25 +209,125 @@ func (m *memory) User(_ context.Context, p behalf.ProjectID, u behalf.ExternalUs
 	return find(m.users, key(p, u), err)
 }
 
-func (m *memory) Users(_ context.Context, p behalf.ProjectID, after string, limit int) (api.UserPage, error) {
+func (m *memory) Users(_ context.Context, q api.UserQuery) (api.UserPage, error) {
 	err := m.enter("Users")
 	defer m.mu.Unlock()
-	if err == nil && after != "" && !strings.HasPrefix(after, "id ") {
+	if err == nil && q.After != "" && !strings.HasPrefix(q.After, "id ") {
 		err = fault.New(fault.Invalid, "memory", "no cursor of ours")
 	}
 	var page api.UserPage
 	for _, k := range slices.Sorted(maps.Keys(m.users)) {
 		u := m.users[k]
 		switch {
-		case u.Project != p || after != "" && "id "+string(u.External) <= after:
-		case len(page.Users) == limit:
-			page.Cursor = "id " + string(page.Users[limit-1].External)
+		case u.Project != q.Project || q.After != "" && "id "+string(u.External) <= q.After || !strings.Contains(string(u.External), q.Search):
+		case len(page.Users) == q.Limit:
+			page.Cursor = "id " + string(page.Users[q.Limit-1].External)
 			return page, err
 		default:
 			page.Users = append(page.Users, u)
 		}
 	}
 	return page, err
+}
+
+func (m *memory) ConfigureUser(_ context.Context, p behalf.ProjectID, u behalf.ExternalUserID, change map[string]json.RawMessage) (behalf.ExternalUser, error) {
+	err := m.enter("PutUserConfig")
+	defer m.mu.Unlock()
+	if err != nil {
+		return behalf.ExternalUser{}, err
+	}
+	user, ok := m.users[key(p, u)]
+	if !ok {
+		user = behalf.ExternalUser{ID: behalf.NewUserRecordID(), Project: p, External: u}
+	}
+	if user, err = user.Configured(change); err == nil {
+		m.users[key(p, u)] = user
+	}
+	return user, err
+}
+
+func (m *memory) DeleteUser(_ context.Context, p behalf.ProjectID, u behalf.ExternalUserID) ([]behalf.Account, error) {
+	err := m.enter("DeleteUser")
+	defer m.mu.Unlock()
+	if _, ok := m.users[key(p, u)]; !ok && err == nil {
+		err = missing()
+	}
+	if err == nil {
+		delete(m.users, key(p, u))
+	}
+	return nil, err
+}
+
+func (m *memory) ForgetUser(_ context.Context, p behalf.ProjectID, u behalf.ExternalUserID) (behalf.Tombstone, error) {
+	err := m.enter("PutTombstone")
+	defer m.mu.Unlock()
+	if err == nil && m.graves[key(p, u)].At.IsZero() {
+		m.graves[key(p, u)] = behalf.Tombstone{V: 1, At: time.Now().UTC()}
+	}
+	return m.graves[key(p, u)], err
+}
+
+func (m *memory) Erase(_ context.Context, p behalf.ProjectID, u behalf.ExternalUserID) (api.Erased, error) {
+	err := m.enter("DeleteRuns")
+	defer m.mu.Unlock()
+	done := api.Erased{Kept: []string{}}
+	for id, r := range m.runs {
+		if err == nil && r.Project == p && r.User == u {
+			delete(m.runs, id)
+			done.History++
+		}
+	}
+	return done, err
+}
+
+func (m *memory) Grant(c secret.String) (behalf.Grant, error) {
+	var given struct {
+		OAuthApp behalf.OAuthAppID `json:"oauth_app_id"`
+		Scopes   []string          `json:"scopes"`
+	}
+	if err := json.Unmarshal([]byte(c.Reveal()), &given); err != nil {
+		return behalf.Grant{}, fault.New(fault.Invalid, "memory", "no credential")
+	}
+	return behalf.Grant{OAuthApp: given.OAuthApp, Scopes: given.Scopes}, nil
+}
+
+func (m *memory) Credential(_ context.Context, a behalf.Account) (map[string]secret.String, error) {
+	err := m.enter("Credential")
+	defer m.mu.Unlock()
+	if _, ok := m.credentials[secretOf(a)]; !ok && err == nil {
+		err = missing()
+	}
+	return map[string]secret.String{"token": secret.New(m.credentials[secretOf(a)])}, err
+}
+
+func (m *memory) ListAccounts(_ context.Context, q api.AccountQuery) (api.AccountPage, error) {
+	err := m.enter("ListAccounts")
+	defer m.mu.Unlock()
+	var page api.AccountPage
+	for _, k := range slices.Sorted(maps.Keys(m.accounts)) {
+		a := m.accounts[k]
+		wanted := a.Project == q.Project && !a.Own() && (q.User == "" || q.User == a.User) && (q.App == "" || q.App == a.App) &&
+			(q.OAuthApp == "" || q.OAuthApp == a.OAuthApp) && (q.After == "" || "id "+string(a.ID) > q.After)
+		switch {
+		case !wanted:
+		case len(page.Accounts) == q.Limit:
+			page.Cursor = "id " + string(page.Accounts[q.Limit-1].ID)
+			return page, err
+		default:
+			page.Accounts = append(page.Accounts, a)
+		}
+	}
+	return page, err
+}
+
+func (m *memory) AccountAt(_ context.Context, a behalf.Account) (behalf.Account, error) {
+	err := m.enter("AccountAt")
+	defer m.mu.Unlock()
+	there, ok := m.accounts[key(a.Project, a.ID)]
+	if err == nil && (!ok || there.User != a.User || there.App != a.App) {
+		err = missing()
+	}
+	return there, err
 }
 
 func (m *memory) EnsureUser(_ context.Context, p behalf.ProjectID, u behalf.ExternalUserID) (behalf.ExternalUser, error) {
@@ -274,11 +375,19 @@ func (m *memory) DeleteAccount(_ context.Context, a behalf.Account) error {
 	return err
 }
 
+// secretOf tells the secrets of two projects apart, that of mine by the id alone.
+func secretOf(a behalf.Account) behalf.AccountID {
+	if a.Project == mine {
+		return a.ID
+	}
+	return behalf.AccountID(key(a.Project, a.ID))
+}
+
 func (m *memory) PutCredential(_ context.Context, a behalf.Account, c secret.String) error {
 	err := m.enter("PutCredential")
 	defer m.mu.Unlock()
 	if err == nil {
-		m.credentials[a.ID] = c.Reveal()
+		m.credentials[secretOf(a)] = c.Reveal()
 	}
 	return err
 }
@@ -287,7 +396,7 @@ func (m *memory) DeleteCredential(_ context.Context, a behalf.Account) error {
 	err := m.enter("DeleteCredential")
 	defer m.mu.Unlock()
 	if err == nil {
-		delete(m.credentials, a.ID)
+		delete(m.credentials, secretOf(a))
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package behalf
 
 import (
+	"crypto/sha256"
 	"strings"
 	"time"
 
@@ -65,6 +66,24 @@ func (a Account) Usable() bool { return a.State == "" || a.State == AccountActiv
 
 // Own says whether the account is the project's own, not a user's.
 func (a Account) Own() bool { return a.User == "" }
+
+// AccountPlace says where an account lies, for those who know its id alone.
+type AccountPlace struct {
+	V    int            `json:"v"`
+	App  AppSlug        `json:"app"`
+	User ExternalUserID `json:"user,omitempty"` // empty for the project's own
+}
+
+// DerivedAccountID makes the id of an account from whose it is, its app and its name, so that a second import of it finds
+// the first.
+func DerivedAccountID(user ExternalUserID, app AppSlug, name string) AccountID {
+	h := sha256.New()
+	for _, part := range []string{string(user), string(app), name} {
+		sum := sha256.Sum256([]byte(part))
+		h.Write(sum[:])
+	}
+	return AccountID("apn_" + idEncoding.EncodeToString(h.Sum(nil)[:16]))
+}
 
 // AccountRef says whose account a step uses: the end user's of the run, or the project's own by name.
 type AccountRef struct {

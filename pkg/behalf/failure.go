@@ -122,6 +122,11 @@ func FailUserNotFound(user ExternalUserID, env Environment) *Failure {
 	return &Failure{Code: CodeUserNotFound, Message: fmt.Sprintf("Connect Error: No matching external user ID %s in %s", user, env)}
 }
 
+// FailUserForgotten is for a run of a user who was forgotten after its event was sent. It names nobody.
+func FailUserForgotten() *Failure {
+	return &Failure{Code: CodeUserNotFound, Message: "Connect Error: This external user was forgotten, and nothing runs for it"}
+}
+
 // FailAccountRequired is for a user without an account of the app.
 func FailAccountRequired(app AppSlug, user ExternalUserID, env Environment) *Failure {
 	return &Failure{Code: CodeAccountRequired, Message: fmt.Sprintf("Connect Error: Required account for %s not found for external user ID %s in %s", app, user, env)}

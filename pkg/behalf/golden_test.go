@@ -35,6 +35,8 @@ func TestGolden(t *testing.T) {
 		"oauthapp":  func() any { return new(behalf.OAuthApp) },
 		"variables": func() any { return new(behalf.Variables) },
 		"project":   func() any { return new(store.Project) },
+		"place":     func() any { return new(behalf.AccountPlace) },
+		"grave":     func() any { return new(behalf.Tombstone) },
 	}
 	files, err := filepath.Glob("testdata/golden/*/*.json")
 	if err != nil || len(files) < 25 {
@@ -136,6 +138,8 @@ func TestGoldenIsComplete(t *testing.T) {
 		behalf.Grant{},
 		behalf.ExternalUser{},
 		behalf.Client{},
+		behalf.AccountPlace{},
+		behalf.Tombstone{},
 		behalf.OAuthApp{},
 		behalf.Variables{},
 		behalf.Variable{},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -144,6 +145,7 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, layout Layout,
 	}
 	part, had := cfg.MaxBytes, stream.CachedInfo().Config.MaxBytes
 	cfg.MaxBytes = layout.size(part, stream.CachedInfo())
+	cfg.DenyDelete = cfg.DenyDelete || stream.CachedInfo().Config.DenyDelete // NATS never takes that back
 	_, err = js.UpdateStream(ctx, cfg)
 	log = log.With().Str("stream", cfg.Name).Int64("bytes", had).Int64("asked_bytes", part).Logger()
 	switch {
@@ -248,14 +250,14 @@ func history(env behalf.Environment, l Layout) jetstream.StreamConfig {
 		for _, kind := range []behalf.RecordKind{behalf.RecordFinish, behalf.RecordWait} {
 			transforms = append(transforms, jetstream.SubjectTransformConfig{
 				Source:      word + "." + e + ".*.*.*." + string(kind) + ".*.*",
-				Destination: "hist." + e + ".{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(4)}}.{{partition(64,5)}}",
+				Destination: "hist." + e + ".{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(4)}}.{{partition(" + strconv.Itoa(subject.HistoryPartitions) + ",5)}}",
 			})
 		}
 		return &jetstream.StreamSource{Name: stream, SubjectTransforms: transforms}
 	}
 	return jetstream.StreamConfig{
 		Name: subject.History(env), Storage: jetstream.FileStorage, Replicas: l.Replicas, AllowDirect: true,
-		MaxAge: l.HistoryMaxAge, MaxBytes: l.history(), Discard: jetstream.DiscardOld, DenyDelete: true,
+		MaxAge: l.HistoryMaxAge, MaxBytes: l.history(), Discard: jetstream.DiscardOld, // single entries go with their user
 		Sources: []*jetstream.StreamSource{from(subject.Runs(env), "run"), from(subject.Keyed(env), "key")},
 	}
 }

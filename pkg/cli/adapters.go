@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"encoding/base64"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/action"
@@ -76,7 +78,7 @@ func secretsOf(known app.App, found credential.Credential) []secret.String {
 	return secrets
 }
 
-// accountSecrets is the credential store as the API asks for it: it writes and deletes, and never reads.
+// accountSecrets is the credential store as the API asks for it.
 type accountSecrets struct {
 	env         behalf.Environment
 	credentials credential.Store
@@ -97,6 +99,38 @@ func (s accountSecrets) DeleteCredential(ctx context.Context, account behalf.Acc
 		return nil
 	}
 	return err
+}
+
+func (s accountSecrets) Grant(given secret.String) (behalf.Grant, error) {
+	parsed, err := credential.Parse([]byte(given.Reveal()))
+	if err != nil {
+		return behalf.Grant{}, err
+	}
+	grant := behalf.Grant{Scopes: parsed.Scopes, ExpiresAt: parsed.ExpiresAt}
+	if parsed.OAuthApp != "" {
+		grant.OAuthApp, err = behalf.ParseOAuthAppID(parsed.OAuthApp)
+	}
+	return grant, err
+}
+
+// Credential leaves the refresh token out: whoever posts it to the service burns it for everybody else.
+func (s accountSecrets) Credential(ctx context.Context, account behalf.Account) (map[string]secret.String, error) {
+	found, _, err := s.credentials.Get(ctx, credential.PathOf(s.env, account))
+	return found.Fields, err
+}
+
+// eraser is the journal as the API asks for it.
+type eraser struct{ *journal.Journal }
+
+func (e eraser) Erase(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (api.Erased, error) {
+	done, err := e.Journal.Erase(ctx, project, user)
+	kept := done.Kept
+	if kept == nil {
+		kept = []string{}
+	}
+	return api.Erased{
+		Records: done.Records, History: done.History, Timers: done.Timers, DeadLetters: done.DeadLetters, Objects: done.Objects, Kept: kept,
+	}, err
 }
 
 // runs is the journal as the API asks for it.
@@ -145,20 +179,49 @@ func (r records) Endpoint(ctx context.Context, id behalf.EndpointID) (behalf.End
 	return found.Value, found.Revision, err
 }
 
-func (r records) Users(ctx context.Context, project behalf.ProjectID, after string, limit int) (api.UserPage, error) {
-	var from uint64
-	if after != "" {
-		var err error
-		if from, err = strconv.ParseUint(after, 10, 63); err != nil {
-			return api.UserPage{}, fault.New(fault.Invalid, "cli.users", "after must be a cursor that a page before gave")
-		}
+func (r records) Users(ctx context.Context, q api.UserQuery) (api.UserPage, error) {
+	after, err := sequenceOf(q.After)
+	if err != nil {
+		return api.UserPage{}, err
 	}
-	page, err := r.Store.Users(ctx, project, from, limit)
-	found := api.UserPage{Users: page.Users}
-	if page.Next != 0 {
-		found.Cursor = strconv.FormatUint(page.Next, 10)
+	page, err := r.Store.Users(ctx, q.Project, q.Search, after, q.Limit)
+	return api.UserPage{Users: page.Users, Cursor: cursorOf(page.Next)}, err
+}
+
+func (r records) ListAccounts(ctx context.Context, q api.AccountQuery) (api.AccountPage, error) {
+	after, err := sequenceOf(q.After)
+	if err != nil {
+		return api.AccountPage{}, err
 	}
-	return found, err
+	wanted := store.AccountQuery{User: q.User, App: q.App, OAuthApp: q.OAuthApp}
+	page, err := r.Store.ListAccounts(ctx, q.Project, wanted, after, q.Limit)
+	return api.AccountPage{Accounts: page.Accounts, Cursor: cursorOf(page.Next)}, err
+}
+
+// cursorOf makes a text of a place in a list, which clients hand back and read nothing out of. Empty for the end.
+func cursorOf(sequence uint64) string {
+	if sequence == 0 {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(strconv.AppendUint([]byte("s"), sequence, 36))
+}
+
+func sequenceOf(cursor string) (uint64, error) {
+	if cursor == "" {
+		return 0, nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	digits, ok := strings.CutPrefix(string(text), "s")
+	sequence, parseErr := strconv.ParseUint(digits, 36, 63)
+	if err != nil || !ok || parseErr != nil {
+		return 0, fault.New(fault.Invalid, "cli.cursor", "after must be a cursor that a page before gave")
+	}
+	return sequence, nil
+}
+
+func (r records) AccountAt(ctx context.Context, account behalf.Account) (behalf.Account, error) {
+	found, err := r.Store.AccountAt(ctx, account)
+	return found.Value, err
 }
 
 func (r records) FindAccount(ctx context.Context, project behalf.ProjectID, id behalf.AccountID) (behalf.Account, error) {

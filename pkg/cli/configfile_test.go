@@ -59,9 +59,9 @@ func TestTheExampleOfAConfigFile(t *testing.T) {
 func TestEverySettingIsAKey(t *testing.T) {
 	t.Parallel()
 	none := []string{
-		"BEHALF_CLIENT_SECRET",                                                  // a secret
-		"BEHALF_CONFIG",                                                         // the file itself
-		"BEHALF_FAILPOINT", "BEHALF_FAILPOINT_DIR", "BEHALF_FAILPOINT_APP_URLS", // for tests
+		"BEHALF_CLIENT_SECRET",                                                                                    // a secret
+		"BEHALF_CONFIG",                                                                                           // the file itself
+		"BEHALF_FAILPOINT", "BEHALF_FAILPOINT_DIR", "BEHALF_FAILPOINT_APP_URLS", "BEHALF_FAILPOINT_OAUTH_CLIENTS", // for tests
 		"BEHALF_NATS_CREDS_", // the beginning of two
 	}
 	keys := map[string]bool{}

@@ -160,6 +160,8 @@ func refusal(status int, body []byte) error {
 		kind = fault.Forbidden
 	case status == http.StatusConflict:
 		kind = fault.Conflict
+	case status == http.StatusTooManyRequests:
+		kind = fault.Exhausted
 	case status < http.StatusInternalServerError:
 		kind = fault.Invalid
 	case status == http.StatusServiceUnavailable:

@@ -70,10 +70,11 @@ func apiOf(cfg api.Config, d roleDeps, log zerolog.Logger) (*api.API, error) {
 func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf.Environment]api.Env {
 	envs := make(map[behalf.Environment]api.Env, len(all))
 	for env, p := range all {
+		secrets := accountSecrets{env: env, credentials: credentials}
 		envs[env] = api.Env{
 			Workflows: records{p.store}, Endpoints: records{p.store}, Versions: p.store, Users: records{p.store},
 			Accounts: records{p.store}, Clients: p.store,
-			Runs: runs{p.journal}, Credentials: accountSecrets{env: env, credentials: credentials},
+			Runs: runs{p.journal}, Credentials: secrets, Secrets: secrets, Eraser: eraser{p.journal},
 			Variables: variables{credential.NewVariables(env, credentials, variableNames{p.store})},
 			Operator:  operator{p.operator, p.journal}, Letters: p.operator, Events: p.operator,
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,13 +16,14 @@ func newUsers(w world) *cobra.Command {
 		Use: "users", Short: "External users", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newUsersList(w), newUsersShow(w))
+	cmd.AddCommand(newUsersList(w), newUsersShow(w), newUsersSet(w), newUsersUnset(w), newUsersDelete(w), newUsersForget(w))
 	return cmd
 }
 
 func newUsersList(w world) *cobra.Command {
 	var flags remoteFlags
 	var limit int
+	var search string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the external users of the project", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -29,16 +31,24 @@ func newUsersList(w world) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			query := url.Values{}
+			if search != "" {
+				query.Set("q", search)
+			}
 			t := table(w)
-			err = r.all(cmd.Context(), "/v1/users", url.Values{}, limit, func(raw json.RawMessage) error {
+			err = r.all(cmd.Context(), "/v1/users", query, limit, func(raw json.RawMessage) error {
 				if flags.json {
 					return printJSON(w, raw)
 				}
-				u, err := decoded[behalf.ExternalUser](raw)
+				u, err := decoded[struct {
+					ID        behalf.UserRecordID   `json:"id"`
+					User      behalf.ExternalUserID `json:"user"`
+					CreatedAt time.Time             `json:"created_at"`
+				}](raw)
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(t, "%s\t%s\t%s\n", u.External, u.ID, ago(u.CreatedAt))
+				_, err = fmt.Fprintf(t, "%s\t%s\t%s\n", u.User, u.ID, ago(u.CreatedAt))
 				return err
 			})
 			_ = t.Flush()
@@ -46,6 +56,7 @@ func newUsersList(w world) *cobra.Command {
 		},
 	}
 	flags.add(cmd, w)
+	cmd.Flags().StringVar(&search, "search", "", "only users whose id holds this text")
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many (default: all)")
 	return cmd
 }

@@ -152,6 +152,28 @@ func AccountsOf(p behalf.ProjectID, u behalf.ExternalUserID) string {
 	return "account." + string(p) + "." + owner + "."
 }
 
+// AccountsLike matches the accounts of a user and an app. Each may be empty for any; then the project's own match too.
+func AccountsLike(p behalf.ProjectID, u behalf.ExternalUserID, a behalf.AppSlug) string {
+	owner, app := "*", "*"
+	if u != "" {
+		owner = Encode(string(u))
+	}
+	if a != "" {
+		app = string(a)
+	}
+	return "account." + string(p) + "." + owner + "." + app + ".*"
+}
+
+// PlaceKey is the key in Users of where an account lies, by its id alone.
+func PlaceKey(p behalf.ProjectID, id behalf.AccountID) string {
+	return "place." + string(p) + "." + string(id)
+}
+
+// TombstoneKey is the key in Users of what is left of a user who was forgotten.
+func TombstoneKey(p behalf.ProjectID, u behalf.ExternalUserID) string {
+	return "forgotten." + string(p) + "." + u.Hash()
+}
+
 // Encode makes one token of any text: base32, lower case, without padding, so that no two texts meet.
 func Encode(s string) string {
 	return strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(s)))

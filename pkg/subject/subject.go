@@ -5,6 +5,8 @@
 package subject
 
 import (
+	"hash/fnv"
+	"strconv"
 	"strings"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -209,6 +211,33 @@ func (p Prefix) Filter() string { return string(p) + ".>" }
 
 // Kind matches every record of the run of one kind.
 func (p Prefix) Kind(kind behalf.RecordKind) string { return string(p) + "." + string(kind) + ".>" }
+
+// UserRecords matches every record of the runs of one user, in Runs and in Keyed.
+func UserRecords(env behalf.Environment, project behalf.ProjectID, user behalf.ExternalUserID) (runs, keyed string) {
+	rest := string(env) + "." + string(project) + ".*.*.*.*." + user.Hash()
+	return "run." + rest, "key." + rest
+}
+
+// HistoryPartitions is into how many parts History divides the users of a workflow.
+const HistoryPartitions = 64
+
+// UserHistory matches what History has of one user, and of those who share a part with them. The server counts parts by the
+// same hash.
+func UserHistory(env behalf.Environment, project behalf.ProjectID, user behalf.ExternalUserID) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(user.Hash())) // a hash never fails
+	return "hist." + string(env) + "." + string(project) + ".*.*." + strconv.Itoa(int(h.Sum32()%HistoryPartitions))
+}
+
+// ProjectTimers matches the timers of a project that are set, and those that have fired.
+func ProjectTimers(project behalf.ProjectID) (set, fired string) {
+	return "timer.set." + string(project) + ".*", "timer.fired.*." + string(project) + ".*"
+}
+
+// ProjectDead matches the dead letters of a project.
+func ProjectDead(env behalf.Environment, project behalf.ProjectID) string {
+	return "dead." + string(env) + "." + string(project) + ".*"
+}
 
 // Record is a journal subject, read back.
 type Record struct {

@@ -42,9 +42,10 @@ func bareFinish(f *behalf.Finish) *behalf.Finish {
 	return left
 }
 
-// put keeps what is too large for a record: with everything like it, or apart where it must be forgotten.
+// put keeps what is too large for a record: with everything like it, or apart where it must be forgotten, be it with the run
+// or with its user.
 func (r *Run) put(ctx context.Context, content []byte) (behalf.ObjectRef, error) {
-	if !r.unkept() {
+	if !r.unkept() && r.Event.User == "" {
 		return r.journal.objects.PutObject(ctx, r.Event.Project, content)
 	}
 	ref, err := r.journal.objects.PutUnshared(ctx, r.Event.Project, content)

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -72,7 +73,7 @@ func TestTheProjectsOwnAccountsAreNoUsers(t *testing.T) {
 	if got := must[[]behalf.Account](t)(s.AccountsFromLeader(t.Context(), project, "_own")); len(got) != 1 || got[0].User != "_own" {
 		t.Errorf("got %+v", got)
 	}
-	if got := must[store.UserPage](t)(s.Users(t.Context(), project, 0, 10)); len(got.Users) != 1 {
+	if got := must[store.UserPage](t)(s.Users(t.Context(), project, "", 0, 10)); len(got.Users) != 1 {
 		t.Errorf("users %+v", got)
 	}
 }
@@ -123,7 +124,7 @@ func TestUsersAreListedInPages(t *testing.T) {
 	must[[]behalf.Account](t)(s.DeleteUser(t.Context(), project, "u3"))
 	var names []string
 	for after, pages := uint64(0), 0; ; pages++ {
-		page := must[store.UserPage](t)(s.Users(t.Context(), project, after, 3))
+		page := must[store.UserPage](t)(s.Users(t.Context(), project, "", after, 3))
 		for _, u := range page.Users {
 			names = append(names, string(u.External))
 		}
@@ -228,4 +229,50 @@ func TestADeletedUsersNameIsGoneWithItsMarker(t *testing.T) {
 		}
 		return stream.CachedInfo().State.Msgs == 0
 	})
+}
+
+func TestConfigOfAUserIsMergedAndBounded(t *testing.T) {
+	t.Parallel()
+	s := newLab(t).running(t, store.Config{})
+	set := func(name, value string) error {
+		_, err := s.ConfigureUser(t.Context(), project, user, map[string]json.RawMessage{name: json.RawMessage(value)})
+		return err
+	}
+	var writers sync.WaitGroup
+	for i := range 4 { // at the same time, and each is kept
+		writers.Go(func() {
+			if err := set(fmt.Sprint("key", i), `"v"`); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	writers.Wait()
+	if err := set("large", `"`+strings.Repeat("x", 60<<10)+`"`); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, set("larger", `"`+strings.Repeat("x", 6<<10)+`"`), fault.Invalid)
+	if err := set("key0", "null"); err != nil {
+		t.Fatal(err)
+	}
+	got := must[behalf.ExternalUser](t)(s.User(t.Context(), project, user)).Config
+	if len(got) != 4 || got["key0"] != nil || string(got["key1"]) != `"v"` {
+		t.Errorf("config has %d names", len(got))
+	}
+}
+
+func TestATombstoneStaysUntilTheUserIsForgottenAgain(t *testing.T) {
+	t.Parallel()
+	s := newLab(t).running(t, store.Config{})
+	_, err := s.Forgotten(t.Context(), project, user)
+	wantKind(t, err, fault.NotFound)
+	first := must[behalf.Tombstone](t)(s.ForgetUser(t.Context(), project, user))
+	if again := must[behalf.Tombstone](t)(s.ForgetUser(t.Context(), project, user)); !again.At.Equal(first.At) {
+		t.Errorf("a repetition moved the tombstone from %v to %v", first.At, again.At)
+	}
+	if made := must[behalf.ExternalUser](t)(s.EnsureUser(t.Context(), project, user)); !made.ForgottenAt.Equal(first.At) {
+		t.Errorf("the new user does not know of the old one: %+v", made)
+	}
+	if second := must[behalf.Tombstone](t)(s.ForgetUser(t.Context(), project, user)); !second.At.After(first.At) {
+		t.Errorf("what was sent for the new user since %v may still run: %v", first.At, second.At)
+	}
 }

@@ -13,6 +13,7 @@ import (
 const (
 	maxDefinition = 768 << 10
 	maxRecord     = 64 << 10
+	maxPerson     = 128 << 10 // a user's config has 64 KiB
 	maxSealed     = 128 << 10
 	maxLease      = 4 << 10
 )
@@ -32,7 +33,7 @@ func Buckets(env behalf.Environment, replicas int) []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{
 		bucket(subject.Definitions(env), "projects, workflows, versions and endpoints", maxDefinition),
 		bucket(subject.Clients(env), "OAuth clients and public keys", maxRecord),
-		bucket(subject.Users(env), "external users and accounts", maxRecord),
+		bucket(subject.Users(env), "external users and accounts", maxPerson),
 		bucket(subject.Sealed(env), "sealed credentials", maxSealed),
 		bucket(subject.Leases(env), "leases, and what was begun under them", maxLease),
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -23,10 +24,19 @@ type people struct {
 func newPeople(b *bucket, cfg Config) *people {
 	return &people{
 		bucket: b,
-		users:  newRemembered(cfg.Remember, func(behalf.ExternalUser) int { return 1 }),
+		users:  newRemembered(cfg.Remember, weighUser),
 		// That a user has no account is a no, which memory may not say.
 		accounts: newRemembered(cfg.Remember, func(all []behalf.Account) int { return len(all) }),
 	}
+}
+
+// weighUser counts a user with much config as several.
+func weighUser(u behalf.ExternalUser) int {
+	size := 0
+	for name, value := range u.Config {
+		size += len(name) + len(value)
+	}
+	return 1 + size>>10
 }
 
 func (p *people) begin() uint64 {
@@ -90,9 +100,14 @@ func (s *Store) EnsureUser(ctx context.Context, project behalf.ProjectID, user b
 	if !fault.Is(err, fault.NotFound) {
 		return found, err
 	}
+	grave, err := s.Forgotten(ctx, project, user)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return behalf.ExternalUser{}, err
+	}
 	now := time.Now().UTC()
 	fresh := behalf.ExternalUser{
-		V: behalf.FormatVersion, ID: behalf.NewUserRecordID(), Project: project, External: user, CreatedAt: now, UpdatedAt: now,
+		V: behalf.FormatVersion, ID: behalf.NewUserRecordID(), Project: project, External: user, ForgottenAt: grave.At,
+		CreatedAt: now, UpdatedAt: now,
 	}
 	data, err := encode(fresh)
 	if err != nil {
@@ -111,38 +126,59 @@ type UserPage struct {
 	Next  uint64
 }
 
-// Users lists external users, those that have not changed for longest first, from the Next of the page before (0 for the
-// first page). Errors: Unavailable.
-func (s *Store) Users(ctx context.Context, project behalf.ProjectID, after uint64, limit int) (UserPage, error) {
+// Users lists external users whose id holds a text, whatever its case, those that have not changed for longest first, from
+// the Next of the page before (0 for the first page). A page may be short, even empty, and yet have a Next: what matches is
+// rare, and reading is bounded. Errors: Unavailable.
+func (s *Store) Users(ctx context.Context, project behalf.ProjectID, search string, after uint64, limit int) (UserPage, error) {
 	if _, err := behalf.ParseProjectID(string(project)); err != nil {
 		return UserPage{}, err
 	}
+	search = strings.ToLower(search)
 	var page UserPage
-	var failure error
-	more := false
-	err := s.people.bucket.walk(ctx, "user."+string(project)+".*", after+1, func(e entry) bool {
-		if e.deleted {
-			return true
-		}
-		if more = len(page.Users) == limit; more {
-			return false
-		}
-		var user behalf.ExternalUser
-		if user, failure = decode[behalf.ExternalUser](e.value); failure != nil {
-			return false
-		}
-		page.Users, page.Next = append(page.Users, user), e.revision
-		return true
-	})
-	switch {
-	case err != nil:
-		return UserPage{}, err
-	case failure != nil:
-		return UserPage{}, failure
-	case !more:
-		page.Next = 0
+	var err error
+	page.Users, page.Next, err = pageOf(ctx, s.people.bucket, span{"user." + string(project) + ".*", after, false, limit},
+		func(u behalf.ExternalUser) bool { return strings.Contains(strings.ToLower(string(u.External)), search) })
+	return page, err
+}
+
+// ConfigureUser changes the config of an external user, and makes the user where there is none. Errors: Invalid, Conflict
+// (it is being changed by many), Unavailable.
+func (s *Store) ConfigureUser(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID, change map[string]json.RawMessage) (behalf.ExternalUser, error) {
+	if _, err := s.EnsureUser(ctx, project, user); err != nil {
+		return behalf.ExternalUser{}, err
 	}
-	return page, nil
+	key := subject.UserKey(project, user)
+	for try := 1; ; try++ {
+		changed, err := s.people.configure(ctx, key, change)
+		if try == maxTries || !fault.Is(err, fault.Conflict) {
+			return changed, err
+		}
+	}
+}
+
+// maxTries is how often a change is made anew because of another one.
+const maxTries = 10
+
+func (p *people) configure(ctx context.Context, key string, change map[string]json.RawMessage) (behalf.ExternalUser, error) {
+	e, err := p.bucket.last(ctx, key)
+	if err != nil {
+		return behalf.ExternalUser{}, noSuch("external user", err)
+	}
+	user, err := decode[behalf.ExternalUser](e.value)
+	if err != nil {
+		return behalf.ExternalUser{}, err
+	}
+	if user, err = user.Configured(change); err != nil {
+		return behalf.ExternalUser{}, err
+	}
+	user.UpdatedAt = time.Now().UTC()
+	data, err := encode(user)
+	if err != nil {
+		return behalf.ExternalUser{}, err
+	}
+	_, err = p.bucket.put(ctx, key, data, e.revision)
+	p.forget(key)
+	return user, err
 }
 
 // DeleteUser removes an external user and all its accounts, and returns those: their credentials are the caller's to

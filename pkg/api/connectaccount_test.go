@@ -1,0 +1,239 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/behalf-dev/behalf/pkg/api"
+	"github.com/behalf-dev/behalf/pkg/behalf"
+)
+
+// peopled has a user with one account of each sort: connected with our client, with the project's own, and with keys.
+func peopled(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	now := time.Now().UTC()
+	for _, a := range []behalf.Account{
+		{ID: "apn_a1", App: "slack", User: "abc-123"},
+		{ID: "apn_b2", App: "slack", User: "abc-123", Name: "Work", Grant: behalf.Grant{OAuthApp: "oa_mine", Scopes: []string{"chat:write"}, ExpiresAt: now}},
+		{ID: "apn_c3", App: "github", User: "xyz-9", State: behalf.AccountNeedsReauth, Reason: "it was taken back"},
+		{ID: "apn_own", App: "github", Name: "main"},
+	} {
+		a.Project, a.CreatedAt, a.UpdatedAt = mine, now, now
+		w.dev.accounts[key(mine, a.ID)] = a
+		w.dev.credentials[a.ID] = canary
+		if !a.Own() {
+			w.dev.users[key(mine, a.User)] = behalf.ExternalUser{ID: behalf.UserRecordID("exu_" + a.ID[4:]), Project: mine, External: a.User, CreatedAt: now, UpdatedAt: now}
+		}
+	}
+	return w
+}
+
+func ids(t *testing.T, list any) string {
+	t.Helper()
+	var all []string
+	items, _ := list.([]any)
+	for _, each := range items {
+		item, _ := each.(map[string]any)
+		all = append(all, fmt.Sprint(item["id"]))
+	}
+	return strings.Join(all, " ")
+}
+
+func TestConnectAccountsAreListedWithAndWithoutTheProject(t *testing.T) {
+	t.Parallel()
+	w := peopled(t)
+	for query, want := range map[string]string{
+		"": "apn_a1 apn_b2 apn_c3", "?app=slack": "apn_a1 apn_b2", "?external_user_id=xyz-9": "apn_c3", "?oauth_app_id=oa_mine": "apn_b2",
+		"?app=oa_mine": "apn_b2", "?external_user_id=nobody": "", "?app=slack&external_user_id=abc-123&include_credentials=0": "apn_a1 apn_b2",
+	} {
+		for _, path := range []string{"/v1/connect/accounts", "/v1/connect/proj_mine/accounts"} {
+			a := w.call(backend, "GET", path+query, "")
+			if a.status != 200 || ids(t, a.field(t, "data")) != want || a.field(t, "page_info.end_cursor") != nil || strings.Contains(a.body, canary) {
+				t.Errorf("%s%s: %d %s, want %s", path, query, a.status, a.body, want)
+			}
+		}
+	}
+	var seen []string
+	for cursor := "first"; cursor != ""; {
+		query := "?limit=2"
+		if cursor != "first" {
+			query += "&after=" + strings.ReplaceAll(cursor, " ", "%20")
+		}
+		a := w.call(backend, "GET", "/v1/connect/accounts"+query, "")
+		seen = append(seen, ids(t, a.field(t, "data")))
+		cursor, _ = a.field(t, "page_info.end_cursor").(string)
+	}
+	if !slices.Equal(seen, []string{"apn_a1 apn_b2", "apn_c3"}) {
+		t.Errorf("pages %q", seen)
+	}
+	for _, query := range []string{"?app=*", "?external_user_id=", "?oauth_app_id=x", "?limit=0", "?before=x", "?include_credentials=yes", "?include_credentials="} {
+		flat(t, w.call(backend, "GET", "/v1/connect/accounts"+query, ""), 400, "invalid")
+	}
+	nothing := w.call(backend, "GET", "/v1/connect/proj_never/accounts/apn_a1", "")
+	flat(t, nothing, 404, "not_found")
+	if foreign := w.call(backend, "GET", "/v1/connect/proj_theirs/accounts/apn_a1", ""); !same(foreign, nothing) {
+		t.Errorf("a foreign project tells %s, one that never was %s", foreign.body, nothing.body)
+	}
+}
+
+func TestConnectAccountHasTheShapeThatClientsExpect(t *testing.T) {
+	t.Parallel()
+	w := peopled(t)
+	a := w.call(backend, "GET", "/v1/connect/proj_mine/accounts/apn_b2", "")
+	for field, want := range map[string]any{
+		"id": "apn_b2", "name": "Work", "external_id": "abc-123", "healthy": true, "dead": false, "error": nil, "app.id": "oa_mine",
+		"app.name_slug": "slack", "app.auth_type": "oauth", "authorized_scopes.0": "chat:write", "last_refreshed_at": nil,
+	} {
+		if got := a.field(t, field); got != want {
+			t.Errorf("%s is %v, want %v", field, got, want)
+		}
+	}
+	ended := w.call(backend, "GET", "/v1/connect/accounts/apn_c3", "")
+	if ended.field(t, "healthy") != false || ended.field(t, "dead") != true || ended.field(t, "error") != "it was taken back" || ended.field(t, "name") != nil {
+		t.Errorf("%s", ended.body)
+	}
+	bare := w.call(backend, "GET", "/v1/connect/users/abc-123/accounts?app=slack", "")
+	var list []map[string]any
+	if err := json.Unmarshal([]byte(bare.body), &list); err != nil || len(list) != 2 {
+		t.Errorf("%d %s: %v", bare.status, bare.body, err)
+	}
+	flat(t, w.call(backend, "GET", "/v1/connect/users/nobody/accounts", ""), 404, "not_found")
+}
+
+// TestCredentialsAreOnlyHandedOutOfWhatIsTheProjectsOwn asks for the credentials of every sort of account.
+func TestCredentialsAreOnlyHandedOutOfWhatIsTheProjectsOwn(t *testing.T) {
+	t.Parallel()
+	w := peopled(t)
+	for id, handed := range map[string]bool{"apn_a1": false, "apn_b2": true} {
+		a := w.call(backend, "GET", "/v1/connect/accounts/"+id+"?include_credentials=true", "")
+		if a.status != 200 || strings.Contains(a.body, canary) != handed {
+			t.Errorf("%s: %d %s", id, a.status, a.body)
+		}
+	}
+	flat(t, w.call(backend, "GET", "/v1/connect/accounts/apn_own?include_credentials=true", ""), 404, "not_found")
+	if !strings.Contains(w.log.String(), "credentials handed out") || strings.Contains(w.log.String(), canary) {
+		t.Errorf("the log says %s", w.log)
+	}
+	closed := newWorld(t, func(_ *api.Config, d *api.Deps) {
+		for env, e := range d.Environments {
+			e.Secrets = nil
+			d.Environments[env] = e
+		}
+	})
+	flat(t, closed.call(backend, "GET", "/v1/connect/accounts?include_credentials=1", ""), 403, "forbidden")
+}
+
+func TestConnectDeletes(t *testing.T) {
+	t.Parallel()
+	for target, left := range map[string]string{
+		"accounts/apn_a1": "apn_b2 apn_c3", "accounts/app/slack": "apn_c3", "apps/slack/accounts": "apn_c3", "apps/oa_mine/accounts": "apn_a1 apn_c3",
+		"users/abc-123": "apn_c3", "apps/github/accounts": "apn_a1 apn_b2",
+	} {
+		w := peopled(t)
+		if a := w.call(backend, "DELETE", "/v1/connect/proj_mine/"+target, ""); a.status != http.StatusNoContent || a.body != "" {
+			t.Errorf("%s: %d %s", target, a.status, a.body)
+		}
+		if got := ids(t, w.call(backend, "GET", "/v1/connect/accounts", "").field(t, "data")); got != left {
+			t.Errorf("%s leaves %s, want %s", target, got, left)
+		}
+		if len(w.dev.credentials) != len(strings.Fields(left))+1 { // and the project's own
+			t.Errorf("%s leaves the credentials %v", target, w.dev.credentials)
+		}
+	}
+	w := peopled(t)
+	for _, target := range []string{"accounts/apn_never", "apps/nothing/accounts", "accounts/app/nothing", "users/nobody", "users"} {
+		flat(t, w.call(backend, "DELETE", "/v1/connect/"+target, ""), 404, "not_found")
+	}
+}
+
+func TestConnectCreateTakesTheFieldsOfKeysAsText(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.call(backend, "POST", "/v1/connect/accounts?external_user_id=abc-123", `{"app_slug":"github","cfmap_json":"{\"token\":\"`+canary+`\"}","name":null,"app_override_id":"x"}`)
+	if a.status != 200 || a.field(t, "external_id") != "abc-123" || strings.Contains(a.body, canary) {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if got := w.dev.credentials[behalf.AccountID(a.field(t, "id").(string))]; got != `{"token":"`+canary+`"}` {
+		t.Errorf("the credential is %s", got)
+	}
+	for _, bad := range []string{`{"app_slug":"github","cfmap_json":"x"}`, `{"app_slug":"never","cfmap_json":"{}"}`, `{"app_slug":"github","cfmap_json":"{}","account_id":"apn_a1"}`} {
+		flat(t, w.call(backend, "POST", "/v1/connect/accounts?external_user_id=abc-123", bad), 400, "invalid")
+	}
+	flat(t, w.call(backend, "POST", "/v1/connect/accounts", `{"app_slug":"github","cfmap_json":"{\"token\":\"x\"}"}`), 400, "invalid")
+}
+
+func TestConnectUsersAreSearched(t *testing.T) {
+	t.Parallel()
+	w := peopled(t)
+	a := w.call(backend, "GET", "/v1/connect/proj_mine/users?q=xyz", "")
+	if a.status != 200 || a.field(t, "page_info.total_count") != 1.0 || a.field(t, "data.0.external_id") != "xyz-9" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// TestImportMakesAnAccountOnce sends the same account again, and again after tries that were cut short.
+func TestImportMakesAnAccountOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	line := func(secret string) string {
+		return `{"app":"slack","user":"abc-123","credential":{"oauth_access_token":"` + secret + `","scopes":["chat:write"],"oauth_app_id":"oa_mine"}}`
+	}
+	w.dev.credentials["apn_old"] = "what a try before this one left"
+	made := w.call(backend, "PUT", "/v1/accounts/apn_old", line("one"))
+	if made.status != 200 || made.field(t, "outcome") != "created" || made.field(t, "id") != "apn_old" {
+		t.Fatalf("%d %s", made.status, made.body)
+	}
+	again := w.call(backend, "PUT", "/v1/accounts/apn_old", line("two"))
+	if again.field(t, "outcome") != "kept" || !strings.Contains(w.dev.credentials["apn_old"], "one") || len(w.dev.accounts) != 1 {
+		t.Errorf("%d %s, the credential is %s", again.status, again.body, w.dev.credentials["apn_old"])
+	}
+	if got := w.dev.accounts[key(mine, "apn_old")].Grant; got.OAuthApp != "oa_mine" || !slices.Equal(got.Scopes, []string{"chat:write"}) {
+		t.Errorf("the grant is %+v", got)
+	}
+	flat(t, w.call(backend, "PUT", "/v1/accounts/old", line("one")), 404, "not_found")
+}
+
+func TestConfigIsMerged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	patch := func(body string) answer { return w.call(backend, "PATCH", "/v1/users/a%2Fb", body) }
+	patch(`{"config":{"channel":"C1","limits":{"a":1}}}`)
+	a := patch(`{"config":{"channel":null,"plan":"pro"}}`)
+	if a.status != 200 || a.field(t, "user") != "a/b" || fmt.Sprint(a.field(t, "config")) != "map[limits:map[a:1] plan:pro]" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if shown := w.call(backend, "GET", "/v1/users/a%2Fb", ""); shown.field(t, "config.plan") != "pro" {
+		t.Errorf("%s", shown.body)
+	}
+	for _, bad := range []string{`{}`, `{"config":null}`, `{"config":{"":1}}`, `{"config":{"x":"` + strings.Repeat("x", 64<<10) + `"}}`} {
+		flat(t, patch(bad), 400, "invalid")
+	}
+}
+
+func TestForgettingTellsWhatWasDoneAndMayBeRepeated(t *testing.T) {
+	t.Parallel()
+	w := peopled(t)
+	w.run(behalf.StateOK, func(r *behalf.Run, _ *behalf.Event) { r.User = "abc-123" })
+	w.dev.writes()
+	first := w.call(ours, "POST", "/v1/users/forget", `{"user":"abc-123"}`)
+	if got := w.dev.writes(); len(got) == 0 || got[0] != "PutTombstone" || got[len(got)-1] != "DeleteRuns" {
+		t.Errorf("writes %v: first nothing may run, then the rest goes", got)
+	}
+	if first.status != 200 || first.field(t, "accounts") != 2.0 || first.field(t, "credentials") != 2.0 || first.field(t, "erased.history") != 1.0 ||
+		first.field(t, "settled") != false || strings.Contains(first.body, "abc-123") {
+		t.Errorf("%d %s", first.status, first.body)
+	}
+	second := w.call(ours, "POST", "/v1/users/forget", `{"user":"abc-123"}`)
+	if second.status != 200 || second.field(t, "accounts") != 0.0 || second.field(t, "forgotten_at") != first.field(t, "forgotten_at") {
+		t.Errorf("%d %s", second.status, second.body)
+	}
+	if w.dev.credentials["apn_c3"] == "" || w.dev.credentials["apn_own"] == "" {
+		t.Error("another user's went too")
+	}
+}
