@@ -21,6 +21,14 @@ type Env struct {
 	Operator    Operator
 	Letters     Letters
 	Events      Events
+	ConnectStores
+}
+
+// ConnectStores are for accounts that users connect by themselves.
+type ConnectStores struct {
+	ConnectTokens ConnectTokens
+	OAuthApps     OAuthApps
+	OAuthSecrets  OAuthSecrets
 }
 
 // Workflows are the definitions of one environment. The revision is that of compare-and-swap: 0 where there is none.

@@ -34,6 +34,9 @@ func TestGolden(t *testing.T) {
 		"client":   func() any { return new(behalf.Client) },
 		"oauthapp": func() any { return new(behalf.OAuthApp) },
 		"project":  func() any { return new(store.Project) },
+
+		"connecttoken": func() any { return new(behalf.ConnectToken) },
+		"consent":      func() any { return new(behalf.Consent) },
 	}
 	files, err := filepath.Glob("testdata/golden/*/*.json")
 	if err != nil || len(files) < 25 {
@@ -136,6 +139,10 @@ func TestGoldenIsComplete(t *testing.T) {
 		behalf.ExternalUser{},
 		behalf.Client{},
 		behalf.OAuthApp{},
+		behalf.ConnectToken{},
+		behalf.TokenUse{},
+		behalf.Return{},
+		behalf.Consent{},
 		store.Project{},
 	} {
 		of := reflect.TypeOf(value)

@@ -75,6 +75,9 @@ func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf
 			Accounts: records{p.store}, Clients: p.store,
 			Runs: runs{p.journal}, Credentials: accountSecrets{env: env, credentials: credentials},
 			Operator: operator{p.operator, p.journal}, Letters: p.operator, Events: p.operator,
+			ConnectStores: api.ConnectStores{
+				ConnectTokens: connectRecords{p.store}, OAuthApps: connectRecords{p.store}, OAuthSecrets: oauthSecrets{env, credentials},
+			},
 		}
 	}
 	return envs

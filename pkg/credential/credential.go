@@ -16,6 +16,9 @@ import (
 // FieldAccessToken is the field of a vendor's access token, by the name under which steps read it.
 const FieldAccessToken = "oauth_access_token" //nolint:gosec // the name of a field, no value
 
+// FieldClientSecret is the one field of what lies at an OAuthAppPath.
+const FieldClientSecret = "client_secret"
+
 // Credential is the secret of one account.
 type Credential struct {
 	// Fields are what a step reads as its prop's $auth: oauth_access_token, or the app's own fields.

@@ -28,6 +28,7 @@ type Path struct {
 const (
 	ownAccounts = "_own"
 	signingKey  = "_keys/signing"
+	oauthApps   = "/_oauth/"
 )
 
 // PathOf is the path of an account's credential.
@@ -38,6 +39,11 @@ func PathOf(env behalf.Environment, a behalf.Account) Path {
 // SigningKeyPath is where the private key lies that signs our tokens.
 func SigningKeyPath(env behalf.Environment) Path {
 	return Path{Environment: env, reserved: signingKey}
+}
+
+// OAuthAppPath is where the secret of a project's own client at a service lies: {project}/_oauth/{id}.
+func OAuthAppPath(env behalf.Environment, project behalf.ProjectID, id behalf.OAuthAppID) Path {
+	return Path{Environment: env, reserved: string(project) + oauthApps + string(id)}
 }
 
 // Key spells the path within its environment: {project}/{encoded user or _own}/{app}/{account}. No two paths have the
@@ -59,6 +65,14 @@ func (p Path) Key() (string, error) {
 func (p Path) reservedKey() (string, error) {
 	if p != (Path{Environment: p.Environment, reserved: p.reserved}) {
 		return "", fault.New(fault.Invalid, "credential.Key", "a reserved path belongs to nobody")
+	}
+	if project, id, ok := strings.Cut(p.reserved, oauthApps); ok {
+		if _, err := behalf.ParseProjectID(project); err != nil {
+			return "", err
+		}
+		if _, err := behalf.ParseOAuthAppID(id); err != nil {
+			return "", err
+		}
 	}
 	return p.reserved, nil
 }
