@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/connect"
+	"github.com/behalf-dev/behalf/pkg/egress"
 	"github.com/behalf-dev/behalf/pkg/web"
 )
 
@@ -70,10 +73,14 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 	if err != nil {
 		return err
 	}
+	deps := roleDeps{all: all, credentials: credentials, signer: signing, ready: both(all.ready, signing.ready), apps: apps, reg: reg}
+	pages := pagesOf(connect.Config{URL: s.apiURL, Proxies: s.proxies}, deps, egress.Config{}, log)
+	defer pages.Wait()
+	deps.pages = pages
 	server, err := apiOf(api.Config{
-		Links: api.Links{IngressURL: s.ingressURL, WorkflowDomain: s.workflowDomain}, Proxies: s.proxies,
+		URL: strings.TrimRight(s.apiURL, "/"), Links: api.Links{IngressURL: s.ingressURL, WorkflowDomain: s.workflowDomain}, Proxies: s.proxies,
 		Server: web.ServerConfig{TLS: secure},
-	}, roleDeps{all: all, credentials: credentials, signer: signing, ready: both(all.ready, signing.ready), apps: apps, reg: reg}, log)
+	}, deps, log)
 	if err != nil {
 		return err
 	}

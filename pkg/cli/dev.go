@@ -28,6 +28,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/deploy"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/oauth"
 	"github.com/behalf-dev/behalf/pkg/practice"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
 	"github.com/behalf-dev/behalf/pkg/web"
@@ -97,7 +98,8 @@ type dev struct {
 	apps     app.Catalog
 	secrets  credential.Store
 	practice *practice.Practice
-	storage  bus.Bytes // that was asked for each environment
+	shipped  map[behalf.AppSlug]oauth.Registration // the practice app's client
+	storage  bus.Bytes                             // that was asked for each environment
 	file     devFile
 	ln, side net.Listener // of everything, and of the practice app
 	secure   net.Listener // of everything by https; nil without
@@ -226,8 +228,11 @@ func (d *dev) openApps() (err error) {
 	if d.apps, err = elsewhere(d.apps, d.flags.appURLs); err != nil {
 		return err
 	}
+	registration, redirects := d.practiceClient()
+	d.shipped = map[behalf.AppSlug]oauth.Registration{"practice": registration}
 	d.practice, err = practice.New(practice.Config{
 		StatePath: filepath.Join(d.flags.dataDir, "practice.json"),
+		ClientID:  registration.ID, ClientSecret: registration.Secret, RedirectURIs: redirects,
 		// Nothing refreshes a token yet, and a README must still work tomorrow.
 		AccessLifetime: 365 * 24 * time.Hour,
 	})
@@ -295,7 +300,9 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	front, err := d.front(ctx, signing)
+	pages := d.pages()
+	defer pages.Wait()
+	front, err := d.front(ctx, signing, pages)
 	if err != nil {
 		return err
 	}
@@ -358,7 +365,7 @@ func (d *dev) answer(ctx context.Context, front http.Handler) error {
 }
 
 // front puts the ingress and the API behind one address. Both drain when ctx ends.
-func (d *dev) front(ctx context.Context, signing *signing) (http.Handler, error) {
+func (d *dev) front(ctx context.Context, signing *signing, pages api.Pages) (http.Handler, error) {
 	cfg := ingress.Config{
 		WorkflowDomain: d.file.WorkflowDomain, APIURL: d.file.APIURL, URL: d.file.IngressURL, DefaultEnvironment: behalf.Development,
 	}
@@ -366,7 +373,9 @@ func (d *dev) front(ctx context.Context, signing *signing) (http.Handler, error)
 		return nil, err
 	}
 	in := ingressOf(cfg, d.all, d.reg, d.log)
-	rest, err := apiOf(d.apiConfig(), roleDeps{all: d.all, credentials: d.secrets, signer: signing, ready: both(d.all.ready, signing.ready), apps: d.apps, reg: d.reg}, d.log)
+	deps := d.roleDeps()
+	deps.signer, deps.ready, deps.pages = signing, both(d.all.ready, signing.ready), pages
+	rest, err := apiOf(d.apiConfig(), deps, d.log)
 	if err != nil {
 		return nil, err
 	}
@@ -385,7 +394,7 @@ func (d *dev) front(ctx context.Context, signing *signing) (http.Handler, error)
 }
 
 func (d *dev) apiConfig() api.Config {
-	return api.Config{DefaultEnvironment: behalf.Development, Links: d.links()}
+	return api.Config{DefaultEnvironment: behalf.Development, Links: d.links(), URL: d.file.APIURL}
 }
 
 func (d *dev) links() api.Links {
