@@ -156,16 +156,16 @@ func (req oauthAppRequest) apply(o *behalf.OAuthApp, now time.Time) error {
 		}
 	}
 	if req.ClientID != nil {
-		if o.ClientID = *req.ClientID; !printable(o.ClientID, 512) {
+		if o.ClientID = *req.ClientID; !plainWord(o.ClientID, 512) {
 			return invalid("client_id must be 1 to 512 printable characters of ASCII, without spaces")
 		}
 	}
-	if req.Secret != nil && !req.Secret.IsZero() && !printable(req.Secret.Reveal(), 4096) {
+	if req.Secret != nil && !req.Secret.IsZero() && !plainWord(req.Secret.Reveal(), 4096) {
 		return invalid("client_secret must be at most 4096 printable characters of ASCII, without spaces")
 	}
 	if req.Scopes != nil {
 		o.Scopes = *req.Scopes
-		if len(o.Scopes) > 200 || slices.ContainsFunc(o.Scopes, func(s string) bool { return !printable(s, 512) }) {
+		if len(o.Scopes) > 200 || slices.ContainsFunc(o.Scopes, func(s string) bool { return !plainWord(s, 512) }) {
 			return invalid("scopes must be a list of at most 200 words")
 		}
 	}
@@ -173,7 +173,7 @@ func (req oauthAppRequest) apply(o *behalf.OAuthApp, now time.Time) error {
 	return nil
 }
 
-func printable(s string, most int) bool {
+func plainWord(s string, most int) bool {
 	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 

@@ -314,8 +314,10 @@ func TestNoOtherSiteSendsOurForms(t *testing.T) {
 	form.Set("field_api_key", w.vendor.Grant("mallory").Access)
 	for _, path := range []string{"/connect/keys", "/connect/start", "/connect/status"} {
 		for _, headers := range [][]string{
-			{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"},
-			{"Sec-Fetch-Site", "", "Origin", "https://evil.example"}, {"Sec-Fetch-Site", "", "Origin", "null"},
+			{"Sec-Fetch-Site", "cross-site"},
+			{"Sec-Fetch-Site", "same-site"},
+			{"Sec-Fetch-Site", "", "Origin", "https://evil.example"},
+			{"Sec-Fetch-Site", "", "Origin", "null"},
 		} {
 			if page := b.do("POST", path, form, headers...); page.status != 403 || len(w.accounts()) != 0 {
 				t.Errorf("%s with %v: %d", path, headers, page.status)

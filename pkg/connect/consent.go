@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -117,7 +118,7 @@ func cookieName(base, hash string) string {
 }
 
 func cookie(base, hash, value string, age int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // over plain http, as in dev, a Secure cookie would be lost
 		Name: cookieName(base, hash), Value: value, Path: "/", MaxAge: age,
 		HttpOnly: true, Secure: strings.HasPrefix(base, "https://"), SameSite: http.SameSiteLaxMode,
 	}
@@ -210,9 +211,7 @@ func (s *Server) exchange(ctx context.Context, v *visit, c behalf.Consent, g gra
 	for name, value := range c.Fields {
 		f.credential.Fields[name] = secret.New(value)
 	}
-	for name, value := range token.Fields {
-		f.credential.Fields[name] = value
-	}
+	maps.Copy(f.credential.Fields, token.Fields)
 	f.credential.RefreshToken, f.credential.ExpiresAt, f.credential.Scopes = token.Refresh, token.ExpiresAt, token.Scopes
 	f.credential.OAuthApp = string(v.own)
 	f.identity, err = s.test(ctx, v.app, f.credential.Fields)

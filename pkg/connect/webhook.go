@@ -95,7 +95,7 @@ func (s *Server) post(ctx context.Context, address string, news connection) {
 		s.deps.Log.Error().Err(err).Msg("a webhook cannot be written")
 		return
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body)) //nolint:gosec // the dialer of egress judges every address
 	if err != nil {
 		s.deps.Log.Warn().Msg("a webhook has no address")
 		return
@@ -104,7 +104,7 @@ func (s *Server) post(ctx context.Context, address string, news connection) {
 	req.Header.Set("User-Agent", "Behalf")
 	client := *s.deps.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	resp, err := client.Do(req)
+	resp, err := client.Do(req) //nolint:gosec // as above
 	if err != nil {
 		s.deps.Log.Warn().Str("host", req.URL.Host).Err(err).Msg("a webhook could not be told")
 		return
