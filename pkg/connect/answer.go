@@ -35,7 +35,7 @@ func (s *Server) showEntry(w http.ResponseWriter, v *visit, e entry) {
 	view := entryView{
 		App: v.app.Name, Token: v.text.Reveal(), Slug: string(v.app.Slug), Own: string(v.own), Account: string(v.account),
 		Framed: v.framed, HideClose: v.hideClose, Action: startPath, OAuth: v.app.Auth.Type == app.OAuth2, Problem: e.problem.why,
-		Again: v.account != "", Cancel: v.token.Return.ErrorURI, Failures: v.token.Use.Failures,
+		Again: v.account != "", Tried: v.app.Test.URL != "", Cancel: v.token.Return.ErrorURI, Failures: v.token.Use.Failures,
 	}
 	if !view.OAuth {
 		view.Action = keysPath

@@ -50,7 +50,7 @@ type frameScript struct {
 type entryView struct {
 	App, Token, Slug, Own, Account string
 
-	Framed, HideClose, OAuth, Again bool
+	Framed, HideClose, OAuth, Again, Tried bool
 
 	Action  string
 	Fields  []fieldView
