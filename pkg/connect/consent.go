@@ -143,12 +143,12 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	v.text = secret.New(text)
-	account, err := s.connectBy(r.Context(), v, func() (found, error) {
-		client, err := s.clientFor(r.Context(), v, base)
+	account, err := s.connectBy(r.Context(), v, func(ctx context.Context) (found, error) {
+		client, err := s.clientFor(ctx, v, base)
 		if err != nil {
 			return found{}, err
 		}
-		return s.exchange(r.Context(), v, consent, granting{client, query, state, verifierOf(browser, state)})
+		return s.exchange(ctx, v, consent, granting{client, query, state, verifierOf(browser, state)})
 	})
 	s.answer(w, v, account, err)
 	return nil

@@ -13,9 +13,8 @@ import (
 	"github.com/behalf-dev/behalf/pkg/auth"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/connect"
-	"github.com/behalf-dev/behalf/pkg/oauth/oauthtest"
-
 	"github.com/behalf-dev/behalf/pkg/oauth"
+	"github.com/behalf-dev/behalf/pkg/oauth/oauthtest"
 )
 
 func Example() {
@@ -24,7 +23,7 @@ func Example() {
 	id, word := vendor.Client()
 	store := newMemory()
 	pages := connect.New(connect.Config{URL: "https://behalf.example.com"}, connect.Deps{
-		Environments: map[behalf.Environment]connect.Env{behalf.Production: store.env()},
+		Environments: map[behalf.Environment]connect.Env{behalf.Production: store.env(), behalf.Development: newMemory().env()},
 		Apps:         catalogue{oauthtest.Slug: vendor.App()},
 		Clients:      &clients{shipped: oauth.Registration{ID: id, Secret: word}},
 		HTTP:         vendor.HTTP(), // of pkg/egress, where it is no test

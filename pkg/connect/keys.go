@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/behalf-dev/behalf/pkg/app"
@@ -28,8 +29,8 @@ func (s *Server) keys(w http.ResponseWriter, r *http.Request) error {
 		s.showEntry(w, v, entry{public: v.publicOf(values), problem: shown(err)})
 		return nil
 	}
-	account, err := s.connectBy(r.Context(), v, func() (found, error) {
-		identity, err := s.test(r.Context(), v.app, values)
+	account, err := s.connectBy(r.Context(), v, func(ctx context.Context) (found, error) {
+		identity, err := s.test(ctx, v.app, values)
 		return found{credential: credential.Credential{Fields: values}, identity: identity}, err
 	})
 	if err != nil && v.token.Use.State == "" {

@@ -30,13 +30,13 @@ const maxFailures = 20
 
 // connectBy claims the token, has the credential brought, and keeps it. The token is used up by that alone: after a
 // failure it is as good as before, and knows of it.
-func (s *Server) connectBy(ctx context.Context, v *visit, bring func() (found, error)) (behalf.Account, error) {
+func (s *Server) connectBy(ctx context.Context, v *visit, bring func(ctx context.Context) (found, error)) (behalf.Account, error) {
 	if err := v.claim(ctx); err != nil {
 		return behalf.Account{}, err
 	}
 	// A browser that leaves must not cut it in two: the code is spent.
 	ctx = context.WithoutCancel(ctx)
-	f, err := bring()
+	f, err := bring(ctx)
 	var account behalf.Account
 	if err == nil {
 		account, err = v.save(ctx, f, s.cfg.Now().UTC())
@@ -102,7 +102,7 @@ func (s *Server) test(ctx context.Context, a app.App, fields map[string]secret.S
 	}
 	client := *s.deps.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	resp, err := client.Do(req) //nolint:bodyclose,gosec // closed below; the dialer of egress judges every address
+	resp, err := client.Do(req) //nolint:gosec // the dialer of egress judges every address
 	switch {
 	case fault.Is(err, fault.Forbidden):
 		return identity, fault.New(fault.Forbidden, "connect.test", "this address is none that may be reached from here").Because(err)
