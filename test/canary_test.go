@@ -124,28 +124,7 @@ func TestCanaries(t *testing.T) {
 		}))
 	}
 
-	held := w.postAsync(flows[0].PathURL, `{"way":"hold"}`, as("abc-123"))
-	eventually(t, asLongAsItTakes, "the held run does not start", func() bool { calls, _ := w.vendor.of("hold"); return len(calls) == 1 })
-	h.processes(w, worker.process)
-
-	ways := 0
-	for line := range strings.SplitSeq(leaking, "\n") {
-		way, found := strings.CutPrefix(strings.TrimSpace(line), `case "`)
-		if way, _, _ = strings.Cut(way, `"`); !found || way == "hold" {
-			continue
-		}
-		ways++
-		for _, d := range flows {
-			a := w.post(d.PathURL, fmt.Sprintf(`{"way":%q}`, way), as("abc-123"), func(r *http.Request) { r.Header.Set("Cookie", "c="+refresh) })
-			h.answer("answer of "+way, a)
-			if a.run() == "" {
-				t.Errorf("%s: %v", way, a)
-			}
-			h.answer("result of "+way, w.result(a.run()))
-			h.answer("run of "+way, w.result(a.run(), func(r *http.Request) { r.URL.Path = "/v1/runs/" + a.run() }))
-		}
-	}
-	h.answer("answer of hold", soon(t, held))
+	ways := h.everyWay(w, worker, flows, refresh)
 	h.answer("bad credential", w.post(w.apiURL+"/v1/accounts", fmt.Sprintf(`{"app":"practice","user":"x","credential":{"oauth_access_token":%q,"nonsense":{"a":1}}}`, access)))
 	w.idle()
 
@@ -159,6 +138,80 @@ func TestCanaries(t *testing.T) {
 		}
 	}
 	t.Logf("%d ways to leak, with and without a waiting caller; nothing found but at the vendor (%d calls); looked through %v", ways, len(w.vendor.all()), h.places)
+}
+
+// An environment variable is no easier to lose than a token: what a step that names it does with it, and what an
+// expression has put into its props.
+func TestCanariesOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	worker := w.worker("--slots", "4")
+	key, part := "canary+variable/"+rand.Text(), "canary-part-"+rand.Text()
+	h := newHunt(t, newCanary("the variable", key), newCanary("a part of the variable", part))
+	set := func(name, value string) { w.mustRun(value, "env", "set", name, "--env", "development") }
+	set("CANARY_KEY", key)
+	set("CANARY_JSON", fmt.Sprintf(`{"type":"service","key":%q}`, part))
+	set("CANARY_GONE", key)
+	w.mustRun("", "env", "unset", "CANARY_GONE", "--env", "development")
+	h.look("answers", "env list", []byte(w.mustRun("", "env", "list", "--env", "development", "--json")))
+	h.answer("bad value", w.post(w.apiURL+"/v1/env/CANARY_KEY", fmt.Sprintf(`{"value":%q,"nonsense":1}`, key), func(r *http.Request) { r.Method = http.MethodPut }))
+	code := strings.Replace(leaking, "this.practice.$auth.oauth_access_token", "process.env.CANARY_KEY", 1)
+	code = strings.Replace(code, `props: { practice: { type: "app", app: "practice" } }, `, "", 1)
+	code = strings.Replace(code, "switch (way)", `console.log(this.given, JSON.parse(process.env.CANARY_JSON).key); $.export("part", this.part);
+  switch (way)`, 1)
+	var flows []deployed
+	for _, mode := range []string{"custom", "immediate"} {
+		flows = append(flows, w.deploy(mode, map[string]string{
+			"workflow.yaml": flow("oauth", mode, "settings: { retries: 1 }\n",
+				`only , env: [CANARY_KEY, CANARY_JSON], props: { given: "it is {{env.CANARY_KEY}}", part: "{{JSON.parse(process.env.CANARY_JSON).key}}" }`),
+			"only.mjs": code,
+		}))
+	}
+	ways := h.everyWay(w, worker, flows, "none")
+	w.idle()
+
+	h.metrics(w)
+	h.streams(w)
+	h.files(w)
+	h.report()
+	calls := w.vendor.all()
+	for _, c := range calls {
+		if c.Token != key {
+			t.Errorf("the vendor was called with %q", c.Token)
+		}
+	}
+	if len(calls) < ways {
+		t.Errorf("only %d calls came to the vendor in %d ways", len(calls), ways)
+	}
+}
+
+// everyWay runs each way to leak in each flow, and looks at what it answers and at the processes while one runs. It gives
+// the number of ways.
+func (h *hunt) everyWay(w *world, worker *role, flows []deployed, cookie string) (ways int) {
+	t := h.t
+	t.Helper()
+	held := w.postAsync(flows[0].PathURL, `{"way":"hold"}`, as("abc-123"))
+	eventually(t, asLongAsItTakes, "the held run does not start", func() bool { calls, _ := w.vendor.of("hold"); return len(calls) == 1 })
+	h.processes(w, worker.process)
+
+	for line := range strings.SplitSeq(leaking, "\n") {
+		way, found := strings.CutPrefix(strings.TrimSpace(line), `case "`)
+		if way, _, _ = strings.Cut(way, `"`); !found || way == "hold" {
+			continue
+		}
+		ways++
+		for _, d := range flows {
+			a := w.post(d.PathURL, fmt.Sprintf(`{"way":%q}`, way), as("abc-123"), func(r *http.Request) { r.Header.Set("Cookie", "c="+cookie) })
+			h.answer("answer of "+way, a)
+			if a.run() == "" {
+				t.Errorf("%s: %v", way, a)
+			}
+			h.answer("result of "+way, w.result(a.run()))
+			h.answer("run of "+way, w.result(a.run(), func(r *http.Request) { r.URL.Path = "/v1/runs/" + a.run() }))
+		}
+	}
+	h.answer("answer of hold", soon(t, held))
+	return ways
 }
 
 func (h *hunt) answer(place string, a answer) {

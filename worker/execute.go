@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/expr"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/step"
 )
@@ -119,7 +120,7 @@ func (w *Worker) early(ctx context.Context, a *attempt) {
 // as if the step had thrown.
 func (w *Worker) runFilled(ctx context.Context, a *attempt, s behalf.Step) (behalf.Outcome, error) {
 	call := a.call(s)
-	props, err := w.filled(a.run.Event.Version, s, call.Steps)
+	props, err := w.filled(a.run.Event.Version, s, call.Steps, a.variable)
 	switch {
 	case fault.Is(err, fault.StepFailed):
 		return behalf.Outcome{Err: &behalf.StepError{Name: "ExpressionError", Message: fault.Safe(err)}}, nil
@@ -131,7 +132,7 @@ func (w *Worker) runFilled(ctx context.Context, a *attempt, s behalf.Step) (beha
 }
 
 // filled evaluates the expressions in a step's props, where there are any.
-func (w *Worker) filled(version behalf.VersionID, s behalf.Step, steps json.RawMessage) (json.RawMessage, error) {
+func (w *Worker) filled(version behalf.VersionID, s behalf.Step, steps json.RawMessage, variables expr.Variables) (json.RawMessage, error) {
 	if !bytes.Contains(s.Props, []byte("{{")) {
 		return s.Props, nil
 	}
@@ -139,14 +140,14 @@ func (w *Worker) filled(version behalf.VersionID, s behalf.Step, steps json.RawM
 	if err != nil { // checked at deploy, by this release or one that knew more
 		return nil, fault.Wrap(fault.StepFailed, "worker.filled", err)
 	}
-	return template.Eval(steps)
+	return template.EvalWith(steps, variables)
 }
 
 func (a *attempt) call(s behalf.Step) step.Call {
 	e := a.run.Event
 	return step.Call{
 		Project: e.Project, Environment: e.Environment, Version: e.Version, Run: e.Run, Step: s, Path: behalf.Path(s.Name),
-		Attempt: a.run.Attempt, Code: a.code[s.Name], Props: s.Props, Apps: a.apps[s.Name], Steps: a.steps(),
+		Attempt: a.run.Attempt, Code: a.code[s.Name], Props: s.Props, Apps: a.apps[s.Name], Env: a.env(s), Steps: a.steps(),
 		Timeout: max(a.limit()-a.spent, time.Millisecond),
 	}
 }

@@ -27,6 +27,9 @@ func (w *Worker) prepare(ctx context.Context, a *attempt) (*behalf.Failure, erro
 	if err != nil || failure != nil {
 		return failure, err
 	}
+	if failure, err := w.fetchVariables(ctx, a); err != nil || failure != nil {
+		return failure, err
+	}
 	return w.fetch(ctx, a, bindings)
 }
 
@@ -131,7 +134,7 @@ func owners(v behalf.Version, user behalf.ExternalUserID) []behalf.ExternalUserI
 // fetch gets the credentials of the run's accounts, each once, in the order of the steps: the first one missing is the
 // failure.
 func (w *Worker) fetch(ctx context.Context, a *attempt, bindings behalf.Bindings) (*behalf.Failure, error) {
-	var secrets []secret.String
+	secrets := a.variableSecrets()
 	known := map[behalf.AccountID]Auth{}
 	a.apps = make(map[behalf.StepName]map[string]step.App, len(bindings))
 	for _, s := range a.version.Steps {

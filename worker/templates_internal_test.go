@@ -110,12 +110,12 @@ func TestTheWorkerUsesItsTemplates(t *testing.T) {
 	var parsed *atomic.Int64
 	w.templates, parsed = counting(maxTemplates)
 	for range 50 {
-		got, err := w.filled("d_1", propsOf("Hello"), json.RawMessage(`{"trigger":{"event":{"body":{"name":"Ada"}}}}`))
+		got, err := w.filled("d_1", propsOf("Hello"), json.RawMessage(`{"trigger":{"event":{"body":{"name":"Ada"}}}}`), nil)
 		if err != nil || string(got) != `{"text":"Hello Ada"}` {
 			t.Fatalf("%s, %v", got, err)
 		}
 		plain := json.RawMessage(`{"text":"plain"}`)
-		if got, err := w.filled("d_1", behalf.Step{Name: "plain", Props: plain}, nil); err != nil || string(got) != string(plain) {
+		if got, err := w.filled("d_1", behalf.Step{Name: "plain", Props: plain}, nil, nil); err != nil || string(got) != string(plain) {
 			t.Fatalf("%s, %v", got, err)
 		}
 	}

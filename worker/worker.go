@@ -69,6 +69,18 @@ type Auth struct {
 	Secrets []secret.String
 }
 
+// Variables gives the value of an environment variable of a project. Errors: NotFound, Unavailable.
+type Variables interface {
+	Variable(ctx context.Context, project behalf.ProjectID, name behalf.VariableName) (Variable, error)
+}
+
+// Variable is the value of an environment variable.
+type Variable struct {
+	Value secret.String
+	// Secrets are the values that no log, export or error may hold.
+	Secrets []secret.String
+}
+
 // Runner runs one step, and calls Begin of the call before the step does anything. An error means that we failed, not
 // the step.
 type Runner interface {
@@ -83,6 +95,7 @@ type Deps struct {
 	Store       Store
 	Files       Files
 	Credentials Credentials
+	Variables   Variables
 	Runner      Runner
 	// Stops tells of runs that shall stop. Nil tells of none.
 	Stops Stops
@@ -267,4 +280,7 @@ type attempt struct {
 	spent    time.Duration // what steps took of the run's timeout
 	timing   behalf.Timing
 	cut      *behalf.StepRecord // the step in which the run was stopped
+
+	// variables are the environment variables that the version's steps need.
+	variables map[behalf.VariableName]Variable
 }

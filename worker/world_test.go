@@ -50,6 +50,7 @@ type world struct {
 	reg    *prometheus.Registry
 	// What a test may change before it starts a worker.
 	credentials credentials
+	variables   variables
 	runner      runner
 	runs        worker.Runner // instead of runner, where it is set
 	onTold      func(telling)
@@ -131,7 +132,7 @@ func (w *world) startOn(cfg worker.Config, source worker.Source) *running {
 		runs = w.runs
 	}
 	r := &running{Worker: worker.New(cfg, worker.Deps{
-		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Files: w.store, Credentials: w.credentials, Runner: runs, Stops: w.bus,
+		Source: source, Bus: heard{w}, Journal: w.journal, Store: w.store, Files: w.store, Credentials: w.credentials, Variables: w.variables, Runner: runs, Stops: w.bus,
 	}, zerolog.New(w.logs)), stop: stop, over: make(chan struct{})}
 	go func() {
 		defer close(r.over)

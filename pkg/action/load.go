@@ -71,7 +71,7 @@ func (r *reader) head(fields strict.Fields, fileName string) {
 func (r *reader) needs(fields strict.Fields) {
 	a := r.action
 	if scopes := fields.Field("scopes"); scopes.Given() {
-		a.Scopes = texts(scopes)
+		a.Scopes = scopes.Texts()
 	}
 	if flag := fields.Field("any_app"); flag.Given() {
 		a.AnyApp, _ = flag.Bool()
@@ -195,10 +195,10 @@ func (r *reader) answer(value strict.Value) answer {
 	}
 	a.ok, _ = given(fields.Field("ok"))
 	if empty := fields.Field("empty"); empty.Given() {
-		a.empty = texts(empty)
+		a.empty = empty.Texts()
 	}
 	if exports := fields.Field("exports"); exports.Given() {
-		a.exports = texts(exports)
+		a.exports = exports.Texts()
 		for _, name := range a.exports {
 			if name != "status" && name != "headers" {
 				exports.Mistake("there is no "+name+" to export", "write exports: [status, headers]")
@@ -222,10 +222,10 @@ func (r *reader) errors(value strict.Value) errorPaths {
 		return paths
 	}
 	if message := fields.Required("message", "write message: and the places of it in an answer"); message.Given() {
-		paths.message = texts(message)
+		paths.message = message.Texts()
 	}
 	if details := fields.Field("details"); details.Given() {
-		paths.details = texts(details)
+		paths.details = details.Texts()
 	}
 	return paths
 }
@@ -329,15 +329,4 @@ func given(value strict.Value) (string, bool) {
 		return "", false
 	}
 	return value.Text("")
-}
-
-func texts(value strict.Value) []string {
-	items, _ := value.Items("write a list: [one, two]")
-	list := make([]string, 0, len(items))
-	for _, item := range items {
-		if text, ok := item.Text(""); ok {
-			list = append(list, text)
-		}
-	}
-	return list
 }

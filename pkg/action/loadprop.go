@@ -49,7 +49,7 @@ func readProp(value strict.Value, name string) Prop {
 		p.Required, _ = required.Bool()
 	}
 	if aliases := fields.Field("aliases"); aliases.Given() {
-		p.Aliases = texts(aliases)
+		p.Aliases = aliases.Texts()
 	}
 	p.readLimits(fields)
 	p.readDefault(fields.Field("default"))
@@ -59,7 +59,7 @@ func readProp(value strict.Value, name string) Prop {
 func (p *Prop) readLimits(fields strict.Fields) {
 	const most = 1 << 30
 	if options := fields.Field("options"); options.Given() {
-		p.Options = texts(options)
+		p.Options = options.Texts()
 	}
 	for name, bound := range map[string]**int{"min": &p.Min, "max": &p.Max} {
 		if field := fields.Field(name); field.Given() {

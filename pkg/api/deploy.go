@@ -54,14 +54,16 @@ type Deployer struct {
 	load         Loader
 }
 
-// NewDeployer makes a deployer. Of an environment it uses Workflows, Endpoints, Versions and Accounts.
+// NewDeployer makes a deployer. Of an environment it uses Workflows, Endpoints, Versions, Accounts and Variables.
 func NewDeployer(links Links, environments map[behalf.Environment]Env, load Loader) *Deployer {
 	return &Deployer{links: links, environments: environments, load: load}
 }
 
 // Deploy loads a folder, stores what it needs and switches the workflow over. To deploy the same content again changes
 // nothing, and mends what an earlier deploy left half done. Errors: Invalid for a folder that cannot be loaded or an
-// environment that is not served, and with the code account_required for own accounts that are not there, Conflict when others deploy the same workflow all the time, Unavailable.
+// environment that is not served, with the code account_required for own accounts
+// that are not there, and variable_required for environment variables; Conflict when others deploy the same workflow all
+// the time; Unavailable.
 func (d *Deployer) Deploy(ctx context.Context, env behalf.Environment, project behalf.ProjectID, b Bundle) (Deployed, error) {
 	stores, ok := d.environments[env]
 	if !ok {
@@ -71,7 +73,7 @@ func (d *Deployer) Deploy(ctx context.Context, env behalf.Environment, project b
 	if err != nil {
 		return Deployed{}, err
 	}
-	if err := checkOwnAccounts(ctx, stores.Accounts, loaded.Version, env); err != nil {
+	if err := checkNeeds(ctx, stores, loaded.Version, env); err != nil {
 		return Deployed{}, err
 	}
 	if err := putContent(ctx, stores.Versions, loaded); err != nil {

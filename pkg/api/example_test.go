@@ -50,6 +50,9 @@ func ExampleRoutes() {
 	// GET    /v1/workflows/{workflow}          manage
 	// POST   /v1/workflows/{workflow}/promote  manage
 	// POST   /v1/workflows/{workflow}/rollback manage
+	// GET    /v1/env                           manage
+	// PUT    /v1/env/{variable}                manage
+	// DELETE /v1/env/{variable}                manage
 	// GET    /v1/apps                          connect
 	// GET    /v1/apps/{app}                    connect
 	// GET    /v1/actions                       connect

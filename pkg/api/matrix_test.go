@@ -67,6 +67,10 @@ func cells() map[string]cell {
 		"POST /v1/workflows/{workflow}/promote":  {status: 200, anywhere: true},
 		"POST /v1/workflows/{workflow}/rollback": {status: 200},
 
+		"GET /v1/env":               {status: 200},
+		"PUT /v1/env/{variable}":    {status: 200, creates: true, body: `{"value":"another"}`},
+		"DELETE /v1/env/{variable}": {status: 204},
+
 		"GET /v1/apps":             {status: 200},
 		"GET /v1/apps/{app}":       {status: 200, public: true},
 		"GET /v1/actions":          {status: 200},
@@ -89,18 +93,19 @@ func furnished(t *testing.T) (w *world, there, nothing map[string]string) {
 	w.dev.credentials["apn_canary"] = "credential-canary"
 	w.dev.oauthApps[key(mine, "oa_canary")] = behalf.OAuthApp{ID: "oa_canary", Project: mine, App: "slack", ClientID: "client-canary", CreatedAt: now, UpdatedAt: now}
 	w.dev.oauthWords["oa_canary"] = "word-canary"
+	w.dev.variables[key(mine, "KEY_canary")] = variable{behalf.Variable{Name: "KEY_canary", UpdatedAt: now}, "value-canary"}
 	deployed(t, w.call(ours, "POST", "/v1/deploy", bundle("token", "one")))
 	served := deployed(t, w.call(ours, "POST", "/v1/deploy", bundle("token", "two")))
 	workflow := served["workflow_id"]
 	run := w.run(behalf.StateOK, func(r *behalf.Run, _ *behalf.Event) { r.User, r.Workflow = "user-canary", behalf.WorkflowID(workflow) })
 	there = map[string]string{
 		"{run}": string(run.ID), "{user...}": "user-canary", "{account}": "apn_canary", "{workflow}": workflow,
-		"{endpoint}": served["endpoint_id"], "{app}": "slack", "{action}": "slack-send-message@1", "{oauth_app}": "oa_canary",
+		"{endpoint}": served["endpoint_id"], "{app}": "slack", "{action}": "slack-send-message@1", "{variable}": "KEY_canary", "{oauth_app}": "oa_canary",
 		"{letter}": string(letter().ID), "{event}": string(received().Event.ID),
 	}
 	nothing = map[string]string{
 		"{run}": string(behalf.NewRunID()), "{user...}": "nobody", "{account}": "apn_nothing", "{workflow}": "p_nothing",
-		"{endpoint}": string(behalf.NewEndpointID()), "{app}": "nothing", "{action}": "nothing@1", "{oauth_app}": "oa_nothing",
+		"{endpoint}": string(behalf.NewEndpointID()), "{app}": "nothing", "{action}": "nothing@1", "{variable}": "NOTHING", "{oauth_app}": "oa_nothing",
 		"{letter}": string(behalf.NewLetterID(9, now)), "{event}": string(behalf.NewRunID().Event()),
 	}
 	return w, there, nothing
@@ -118,7 +123,7 @@ func (m *memory) ofMine() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return fmt.Sprint(
-		onlyMine(m.workflows), onlyMine(m.versions), onlyMine(m.users), onlyMine(m.accounts),
+		onlyMine(m.workflows), onlyMine(m.versions), onlyMine(m.users), onlyMine(m.accounts), onlyMine(m.variables),
 		onlyMine(m.oauthApps), only(m.oauthWords, func(id behalf.OAuthAppID, _ string) bool { return m.oauthApps[key(mine, id)].ID != "" }),
 		only(m.connects, func(_ string, t behalf.ConnectToken) bool { return t.Project == mine }),
 		only(m.endpoints, func(_ behalf.EndpointID, e behalf.Endpoint) bool { return e.Project == mine }),

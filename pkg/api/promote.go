@@ -17,8 +17,9 @@ const maxVersionRequest = 4 << 10
 
 // Promote makes the very version that serves development serve production too, or another of the workflow's versions
 // that development knows. Besides it and its code nothing of development reaches production: the project's own accounts
-// that it names must be there already. Errors: NotFound; Invalid for an environment that is not served, or with the
-// code account_required for missing accounts; Conflict; Unavailable.
+// that it names must be there already, and the environment variables. Errors: NotFound; Invalid for an environment that is
+// not served, or with the code account_required for missing accounts and variable_required for missing variables;
+// Conflict; Unavailable.
 func (d *Deployer) Promote(ctx context.Context, project behalf.ProjectID, id behalf.WorkflowID, version behalf.VersionID) (Deployed, error) {
 	from, to := d.environments[behalf.Development], d.environments[behalf.Production]
 	for _, env := range behalf.Environments() {
@@ -37,7 +38,7 @@ func (d *Deployer) Promote(ctx context.Context, project behalf.ProjectID, id beh
 	if err != nil {
 		return Deployed{}, err
 	}
-	if err := checkOwnAccounts(ctx, to.Accounts, v, behalf.Production); err != nil {
+	if err := checkNeeds(ctx, to, v, behalf.Production); err != nil {
 		return Deployed{}, err
 	}
 	sources, err := sourcesOf(ctx, from.Versions, v)

@@ -87,6 +87,10 @@ func (a *API) routes() []row {
 		{Route: route("POST", "/v1/workflows/{workflow}/promote", behalf.ScopeManage), serve: a.promote},
 		{Route: route("POST", "/v1/workflows/{workflow}/rollback", behalf.ScopeManage), serve: a.rollback},
 
+		{Route: route("GET", "/v1/env", behalf.ScopeManage), serve: a.variables},
+		{Route: route("PUT", "/v1/env/{variable}", behalf.ScopeManage), serve: a.setVariable},
+		{Route: route("DELETE", "/v1/env/{variable}", behalf.ScopeManage), serve: a.unsetVariable},
+
 		{Route: route("GET", "/v1/apps", behalf.ScopeConnect), serve: a.apps},
 		{Route: route("GET", "/v1/apps/{app}", behalf.ScopeConnect), serve: a.app},
 		{Route: route("GET", "/v1/actions", behalf.ScopeConnect), serve: a.actions},

@@ -18,6 +18,7 @@ type Env struct {
 	Clients     Clients
 	Runs        Runs
 	Credentials Credentials
+	Variables   Variables
 	Operator    Operator
 	Letters     Letters
 	Events      Events

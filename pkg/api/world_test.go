@@ -47,6 +47,7 @@ type memory struct {
 	users       map[string]behalf.ExternalUser
 	accounts    map[string]behalf.Account
 	credentials map[behalf.AccountID]string
+	variables   map[string]variable
 	clients     map[behalf.ClientID]behalf.Client
 	keys        map[string]ed25519.PublicKey
 	runs        map[behalf.RunID]behalf.Run
@@ -66,7 +67,7 @@ func newMemory() *memory {
 		workflows: map[string]behalf.Workflow{}, revisions: map[string]uint64{},
 		endpoints: map[behalf.EndpointID]behalf.Endpoint{}, versions: map[string]behalf.Version{},
 		objects: map[behalf.ObjectID][]byte{}, users: map[string]behalf.ExternalUser{},
-		accounts: map[string]behalf.Account{}, credentials: map[behalf.AccountID]string{},
+		accounts: map[string]behalf.Account{}, credentials: map[behalf.AccountID]string{}, variables: map[string]variable{},
 		clients: map[behalf.ClientID]behalf.Client{}, keys: map[string]ed25519.PublicKey{},
 		runs: map[behalf.RunID]behalf.Run{}, broken: map[string]error{},
 		connects: map[string]behalf.ConnectToken{}, oauthApps: map[string]behalf.OAuthApp{}, oauthWords: map[behalf.OAuthAppID]string{},
@@ -75,7 +76,7 @@ func newMemory() *memory {
 
 func (m *memory) env() api.Env {
 	return api.Env{
-		Workflows: m, Endpoints: m, Versions: m, Users: m, Accounts: m, Clients: m, Runs: m, Credentials: m,
+		Workflows: m, Endpoints: m, Versions: m, Users: m, Accounts: m, Clients: m, Runs: m, Credentials: m, Variables: m,
 		Operator: operations{m}, Letters: operations{m}, Events: operations{m},
 		ConnectStores: api.ConnectStores{ConnectTokens: m, OAuthApps: m, OAuthSecrets: m},
 	}

@@ -150,7 +150,7 @@ func (a Auth) readOAuth2(fields strict.Fields, base string) Auth {
 	a.token = readEndpoint(fields.Required("token", "write token: https://… , or a path of the base URL"))
 	a.AuthorizeURL, a.TokenURL = joined(base, a.authorize), joined(base, a.token)
 	if scopes := fields.Field("scopes"); scopes.Given() {
-		a.Scopes = readTexts(scopes)
+		a.Scopes = scopes.Texts()
 	}
 	a.ScopeSeparator = readWord(fields.Field("scope_separator"), " ", ",")
 	a.AuthorizeParams = readAuthorizeParams(fields.Field("authorize_params"))

@@ -149,17 +149,6 @@ func readHTTPS(value strict.Value) string {
 	return text
 }
 
-func readTexts(value strict.Value) []string {
-	items, _ := value.Items("write a list: [one, two]")
-	texts := make([]string, 0, len(items))
-	for _, item := range items {
-		if text, ok := item.Text(""); ok {
-			texts = append(texts, text)
-		}
-	}
-	return texts
-}
-
 func readHosts(value strict.Value, base string) []string {
 	var hosts []string
 	if u, err := url.Parse(base); err == nil && !strings.Contains(base, "{") && u.Hostname() != "" {
@@ -177,7 +166,7 @@ func readDomains(value strict.Value) []string {
 	if !value.Given() {
 		return nil
 	}
-	domains := readTexts(value)
+	domains := value.Texts()
 	for _, domain := range domains {
 		if !regexp.MustCompile(`^([a-z0-9-]{1,63}\.)+[a-z]{2,63}$`).MatchString(domain) {
 			value.Mistake("a host must be a full name in lower case, without scheme, port or path", "write hosts: [api.example.com]")

@@ -190,7 +190,7 @@ func readPlacement(value strict.Value) Placement {
 		p.In, p.Name = spot, readFilled(field)
 	}
 	if unless := fields.Field("unless"); unless.Given() {
-		p.Unless = readTexts(unless)
+		p.Unless = unless.Texts()
 	}
 	switch p.In {
 	case "":

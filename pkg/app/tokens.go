@@ -219,7 +219,7 @@ func readErrors(value strict.Value) ErrorWords {
 		if !field.Given() {
 			return nil
 		}
-		return readTexts(field)
+		return field.Texts()
 	}
 	return ErrorWords{Grant: words("grant"), Client: words("client"), Later: words("later")}
 }

@@ -26,14 +26,15 @@ func TestGolden(t *testing.T) {
 		"timer":  func() any { return new(journal.Suspended) },
 		"dead":   func() any { return new(bus.DeadLetter) },
 
-		"workflow": func() any { return new(behalf.Workflow) },
-		"version":  func() any { return new(behalf.Version) },
-		"endpoint": func() any { return new(behalf.Endpoint) },
-		"account":  func() any { return new(behalf.Account) },
-		"user":     func() any { return new(behalf.ExternalUser) },
-		"client":   func() any { return new(behalf.Client) },
-		"oauthapp": func() any { return new(behalf.OAuthApp) },
-		"project":  func() any { return new(store.Project) },
+		"workflow":  func() any { return new(behalf.Workflow) },
+		"version":   func() any { return new(behalf.Version) },
+		"endpoint":  func() any { return new(behalf.Endpoint) },
+		"account":   func() any { return new(behalf.Account) },
+		"user":      func() any { return new(behalf.ExternalUser) },
+		"client":    func() any { return new(behalf.Client) },
+		"oauthapp":  func() any { return new(behalf.OAuthApp) },
+		"variables": func() any { return new(behalf.Variables) },
+		"project":   func() any { return new(store.Project) },
 
 		"connecttoken": func() any { return new(behalf.ConnectToken) },
 		"consent":      func() any { return new(behalf.Consent) },
@@ -143,6 +144,8 @@ func TestGoldenIsComplete(t *testing.T) {
 		behalf.TokenUse{},
 		behalf.Return{},
 		behalf.Consent{},
+		behalf.Variables{},
+		behalf.Variable{},
 		store.Project{},
 	} {
 		of := reflect.TypeOf(value)

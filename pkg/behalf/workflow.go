@@ -131,6 +131,10 @@ type Step struct {
 	Source *Source `json:"source,omitempty"`
 	// Accounts tells for each prop whose account it is.
 	Accounts map[string]AccountRef `json:"accounts,omitempty"`
+	// Env are the environment variables that a code step finds in process.env, by name.
+	Env []VariableName `json:"env,omitempty"`
+	// Variables are all that the step needs, by name: those of Env, and those that expressions in its props read.
+	Variables []VariableName `json:"variables,omitempty"`
 	// Props are the configured values: a JSON object.
 	Props json.RawMessage `json:"props,omitempty"`
 }

@@ -100,10 +100,10 @@ func newRoot(w world) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hinted{fault.New(fault.Invalid, "", err.Error()), "see `" + cmd.CommandPath() + " --help`"}
 	})
-	root.PersistentFlags().String("config", w.env("BEHALF_CONFIG", ""), "file of settings; `behalf config` says more")
+	root.PersistentFlags().String("config", w.env("BEHALF_CONFIG", ""), "file of settings, which behalf config explains")
 	root.AddCommand(
 		newDev(w), newIngress(w), newWorker(w), newAPI(w), newProvision(w),
-		newInit(w), newDeploy(w), newPromote(w), newRollback(w), newInvoke(w), newEndpoints(w), newActions(w), newApps(w), newAccounts(w), newOAuthApps(w), newUsers(w), newRuns(w), newEvents(w), newDeadletters(w), newToken(w), newConfig(w), newVersion(w),
+		newInit(w), newDeploy(w), newPromote(w), newRollback(w), newInvoke(w), newEndpoints(w), newActions(w), newApps(w), newAccounts(w), newOAuthApps(w), newUsers(w), newEnv(w), newRuns(w), newEvents(w), newDeadletters(w), newToken(w), newConfig(w), newVersion(w),
 	)
 	return root
 }

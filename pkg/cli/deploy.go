@@ -67,12 +67,15 @@ func deployAll(ctx context.Context, w world, r *remote, dir string, asJSON bool)
 	return nil
 }
 
-// withAccountHint says what to do about an own account that is not there.
+// withAccountHint says what to do about an own account, or an environment variable, that is not there.
 func withAccountHint(err error, env behalf.Environment) error {
-	if fault.CodeOf(err) != string(behalf.CodeAccountRequired) {
-		return err
+	switch fault.CodeOf(err) {
+	case string(behalf.CodeAccountRequired):
+		return hinted{err, "behalf accounts create --app APP --name NAME --env " + string(env) + " --credential -"}
+	case api.CodeVariableRequired:
+		return hinted{err, "behalf env set NAME --env " + string(env)}
 	}
-	return hinted{err, "behalf accounts create --app APP --name NAME --env " + string(env) + " --credential -"}
+	return err
 }
 
 // deployedView is a workflow as the API answers when it is deployed, promoted or rolled back.

@@ -321,7 +321,7 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	for env, p := range d.all {
-		worker, source := workerOf(worker.Config{Slots: d.flags.slots, Registerer: d.reg}, p, stepAuth{env, cached, d.apps}, runner, d.log)
+		worker, source := workerOf(worker.Config{Slots: d.flags.slots, Registerer: d.reg}, p, stepAuth{env, cached, d.apps}, stepVariables{env, cached}, runner, d.log)
 		group.Go(func() error { return p.follow(ctx, source, d.log) })
 		working.Go(func() error { return worker.Run(answered) })
 	}

@@ -79,7 +79,8 @@ func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf
 			Workflows: records{p.store}, Endpoints: records{p.store}, Versions: p.store, Users: records{p.store},
 			Accounts: records{p.store}, Clients: p.store,
 			Runs: runs{p.journal}, Credentials: accountSecrets{env: env, credentials: credentials},
-			Operator: operator{p.operator, p.journal}, Letters: p.operator, Events: p.operator,
+			Variables: variables{credential.NewVariables(env, credentials, variableNames{p.store})},
+			Operator:  operator{p.operator, p.journal}, Letters: p.operator, Events: p.operator,
 			ConnectStores: api.ConnectStores{
 				ConnectTokens: connectRecords{p.store}, OAuthApps: connectRecords{p.store}, OAuthSecrets: oauthSecrets{env, credentials},
 			},
@@ -98,13 +99,13 @@ func runnerOf(g guests, apps app.Catalog, client *http.Client) (*step.Runner, er
 }
 
 // workerOf puts the worker of one environment together. Its source has to be told of projects: see follow.
-func workerOf(cfg worker.Config, p *parts, credentials worker.Credentials, runner worker.Runner, log zerolog.Logger) (*worker.Worker, *bus.Source) {
+func workerOf(cfg worker.Config, p *parts, credentials worker.Credentials, variables worker.Variables, runner worker.Runner, log zerolog.Logger) (*worker.Worker, *bus.Source) {
 	cfg.Environment = p.env
 	cfg.Name = cmp.Or(cfg.Name, workerName())
 	cfg.Points = failpoints()
 	source := p.bus.Source(cfg.Slots)
 	return worker.New(cfg, worker.Deps{
-		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Files: p.files, Credentials: credentials, Runner: runner, Stops: p.bus,
+		Source: source, Bus: p.bus, Journal: p.journal, Store: p.store, Files: p.files, Credentials: credentials, Variables: variables, Runner: runner, Stops: p.bus,
 	}, log), source
 }
 

@@ -92,7 +92,8 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	if err != nil {
 		return err
 	}
-	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{env, all.remember(below, group, credentials), apps}, runner, log)
+	cached := all.remember(below, group, credentials)
+	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{env, cached, apps}, stepVariables{env, cached}, runner, log)
 	group.Go(func() error { return all[env].follow(ctx, source, log) })
 	log.Info().Str("environment", string(env)).Str("tier", string(pool.Tier())).Msg("worker takes events")
 	group.Go(func() error {

@@ -40,7 +40,7 @@ func stepShape() strict.Shape {
 		tuning = "leave it out: it comes in a later release"
 	)
 	return strict.Shape{
-		Known: []string{"name", "uses", "run", "account", "accounts", "props"},
+		Known: []string{"name", "uses", "run", "account", "accounts", "env", "props"},
 		Planned: map[string]string{
 			"if": blocks, "switch": blocks, "parallel": blocks, "for_each": blocks,
 			"delay": waits, "approval": waits,

@@ -57,7 +57,9 @@ func (l *loader) step(value strict.Value) behalf.Step {
 	}
 	step.Accounts = l.readAccounts(fields.Field("accounts"))
 	l.readOne(fields.Field("account"), used, &step)
+	step.Env = readEnv(fields.Field("env"), used != nil)
 	step.Props = l.readProps(fields.Field("props"), step.Accounts)
+	step.Variables = variables(step)
 	if used != nil {
 		step.Uses = used.Ref()
 		checkAction(fields, used, step)
@@ -244,6 +246,7 @@ func (l *loader) checkExpressions(value strict.Value, text string) {
 		}
 		return
 	}
+	checkVariables(value, template.Variables())
 	for _, name := range template.Steps() {
 		if name != "trigger" && !slices.Contains(l.before, behalf.StepName(name)) {
 			value.Mistake(fmt.Sprintf("the expression reads steps.%s, and no step before this one has that name", name), "a step reads steps.trigger and the steps above it")

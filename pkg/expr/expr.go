@@ -1,6 +1,6 @@
 // Package expr reads the {{ … }} expressions in the props of a step, and fills in what they stand for.
 //
-// It never runs code, never reads anything but the `steps` object it is given, and never puts a value of a user into an
+// It never runs code, never reads anything but the `steps` object and the environment variables it is given, and never puts a value of a user into an
 // error: an error names the prop and the expression as the author wrote it.
 //
 // # What becomes of a prop
@@ -16,12 +16,13 @@
 // It is a part of JavaScript, with JavaScript's meaning:
 //
 //	paths         steps.trigger.event.body.user, steps.a["key with space"], steps.a[0], steps.a?.b, .length of lists and texts
+//	variables     env.STRIPE_KEY, and the same as process.env.STRIPE_KEY: an environment variable of the project, a text
 //	literals      12, -1.5, "text", 'text', true, false, null, undefined, [1, 2], {a: 1, "b c": 2}
 //	operators     == != === !== < <= > >=   && || !   ??   a ? b : c   ( )
 //	functions     the table below
 //
-// Each path begins with a named step: `steps` alone, or with a name that is computed, is refused, so that a deploy can
-// check the names. Everything else is refused when the expression is parsed: arithmetic, + between texts, assignment,
+// Each path begins with a named step or variable: `steps` or `env` alone, or with a name that is computed, is refused, so
+// that a deploy can check the names. Everything else is refused when the expression is parsed: arithmetic, + between texts, assignment,
 // new, functions of one's own, regular expressions, templates, this, process, constructor, __proto__, prototype.
 //
 //	String(x)               x as text

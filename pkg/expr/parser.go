@@ -14,12 +14,15 @@ type parser struct {
 	last  int   // where the one before it ended
 	start int
 	depth int
-	steps map[string]bool // gathers the names of steps
+	names names
 }
 
+// names gathers what expressions read: the names of steps, and of environment variables.
+type names struct{ steps, variables map[string]bool }
+
 // parse reads the expression that begins at start, and gives the place after its closing braces.
-func parse(text string, start int, steps map[string]bool) (expression, int, error) {
-	p := &parser{scanner: scanner{text: text, pos: start}, start: start, steps: steps}
+func parse(text string, start int, names names) (expression, int, error) {
+	p := &parser{scanner: scanner{text: text, pos: start}, start: start, names: names}
 	p.take()
 	if p.closes() {
 		return nil, 0, p.refuse("there is nothing between the braces", "write a path, as {{steps.trigger.event.body.name}}")

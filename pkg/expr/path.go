@@ -19,6 +19,8 @@ func (p *parser) named() (expression, error) {
 		return literal{}, nil
 	case "steps":
 		return p.step(name)
+	case "env", "process":
+		return p.variable(name)
 	case "JSON", "Array":
 		return p.member(name)
 	default:
@@ -42,7 +44,7 @@ func (p *parser) step(steps token) (expression, error) {
 			return nil, err
 		}
 	}
-	p.steps[name.value] = true
+	p.names.steps[name.value] = true
 	return step{name.value}, checkName(name)
 }
 

@@ -10,7 +10,7 @@ import (
 
 // reader makes parts of props, and gathers what is wrong with them.
 type reader struct {
-	steps    map[string]bool
+	names    names
 	mistakes Mistakes
 }
 
@@ -122,7 +122,7 @@ func (r *reader) segments(text, prop string) []segment {
 
 // expression reads one, and gives the place after it. After a mistake that is behind the next closing braces.
 func (r *reader) expression(text string, start int, prop string) (expression, int) {
-	e, end, err := parse(text, start, r.steps)
+	e, end, err := parse(text, start, r.names)
 	if err == nil {
 		return e, end
 	}

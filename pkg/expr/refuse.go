@@ -69,8 +69,6 @@ func unknownName(name token) error {
 	switch name.text {
 	case "auths":
 		hint = "give the step an account by `account: end_user`, or a code step by `accounts:`"
-	case "process":
-		hint = "secrets and environment variables come later; until then use an account, or send the value with the event"
 	case "event", "context", "$", trigger:
 		hint = "write steps.trigger.event or steps.trigger.context"
 	}

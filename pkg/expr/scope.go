@@ -10,9 +10,10 @@ import (
 
 // scope is one evaluation: what it reads, and how much work it may still do.
 type scope struct {
-	steps *node
-	work  int
-	depth int
+	steps     *node
+	variables Variables
+	work      int
+	depth     int
 }
 
 func newScope(steps []byte) *scope {

@@ -15,7 +15,12 @@ type Template struct {
 	props json.RawMessage
 	root  part // nil where there is no expression
 	steps []string
+	// variables are sorted, as steps are.
+	variables []string
 }
+
+// Variables finds the text of an environment variable by its name.
+type Variables func(name string) (text string, ok bool)
 
 // Parse reads the expressions in props: any JSON value, of which it keeps a reference. What is wrong with it is one
 // error, Mistakes, of kind Invalid, which names every mistake with its prop and place, one for each expression.
@@ -29,29 +34,41 @@ func Parse(props json.RawMessage) (*Template, error) {
 	if !json.Valid(props) {
 		return nil, Mistakes{{What: "the props are not JSON"}}
 	}
-	r := reader{steps: map[string]bool{}}
+	r := reader{names: names{map[string]bool{}, map[string]bool{}}}
 	root := r.part(trimJSON(props), "", 0)
 	if len(r.mistakes) > 0 {
 		return nil, r.mistakes
 	}
-	return &Template{props: props, root: root, steps: slices.Sorted(maps.Keys(r.steps))}, nil
+	return &Template{
+		props: props, root: root,
+		steps: slices.Sorted(maps.Keys(r.names.steps)), variables: slices.Sorted(maps.Keys(r.names.variables)),
+	}, nil
 }
 
 // Steps are the names that the expressions read under steps, sorted, each once: of steps, and "trigger" where they read
 // the event or its context.
 func (t *Template) Steps() []string { return slices.Clone(t.steps) }
 
-// Eval fills in the expressions. Props without any are given back as they are. The object steps has what each step
-// exported, and the trigger.
+// Variables are the names of the environment variables that the expressions read, sorted, each once.
+func (t *Template) Variables() []string { return slices.Clone(t.variables) }
+
+// Eval fills in the expressions as EvalWith does, where there are no environment variables.
+func (t *Template) Eval(steps json.RawMessage) (json.RawMessage, error) {
+	return t.EvalWith(steps, nil)
+}
+
+// EvalWith fills in the expressions. Props without any are given back as they are. The object steps has what each step
+// exported, and the trigger. The environment variables are found by name; one that is not there is undefined.
 //
 // It fails with kind StepFailed where an expression reads through null or undefined, a function is called on what it is
 // not for, or a limit is passed; the message names the prop and the path as its author wrote it, and no value. It fails
 // with kind Internal where steps is not a JSON object, as far as it had to be read.
-func (t *Template) Eval(steps json.RawMessage) (json.RawMessage, error) {
+func (t *Template) EvalWith(steps json.RawMessage, variables Variables) (json.RawMessage, error) {
 	if t.root == nil {
 		return t.props, nil
 	}
 	out := &output{scope: newScope(steps)}
+	out.scope.variables = variables
 	if !bytes.HasPrefix(out.scope.steps.raw, []byte("{")) {
 		return nil, broken()
 	}

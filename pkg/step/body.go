@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
 // appendBody appends what the guest is given of the call, as sandbox.Job.Body wants it. Here, and nowhere else, the
@@ -18,7 +20,8 @@ func (c Call) appendBody(b []byte) ([]byte, error) {
 		b = append(appendString(b, prop), ':')
 		b = append(appendApp(b, app), ',')
 	}
-	b = append(closed(b), `,"props":`...)
+	b = appendEnv(append(closed(b), ','), c.Env)
+	b = append(b, `"props":`...)
 	b, err := appendObject(b, c.Props)
 	if err != nil {
 		return nil, fmt.Errorf("props of %s: %w", c.Path, err)
@@ -28,6 +31,19 @@ func (c Call) appendBody(b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("steps before %s: %w", c.Path, err)
 	}
 	return append(b, ','), nil
+}
+
+// appendEnv appends the member that has the environment variables, where there are any.
+func appendEnv(b []byte, env map[string]secret.String) []byte {
+	if len(env) == 0 {
+		return b
+	}
+	b = append(b, `"env":{`...)
+	for name, value := range env {
+		b = append(appendString(b, name), ':')
+		b = append(appendString(b, value.Reveal()), ',')
+	}
+	return append(closed(b), ',')
 }
 
 // idempotencyKey is the same for every attempt of a step.

@@ -15,6 +15,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
+	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
 // Call is one execution of one step.
@@ -32,6 +33,8 @@ type Call struct {
 	Props json.RawMessage
 	// Apps are the accounts, by prop.
 	Apps map[string]App
+	// Env are the environment variables that the code finds in process.env, and no others.
+	Env map[string]secret.String
 	// Timeout is how long the step may run, without the wait for what it runs in. Zero means without end.
 	Timeout time.Duration
 	// Begin is called once when all is ready, right before the step does anything. Its error is that of Run, and the step

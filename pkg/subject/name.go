@@ -116,6 +116,9 @@ func VersionKey(p behalf.ProjectID, v behalf.VersionID) string {
 	return "version." + string(p) + "." + string(v)
 }
 
+// VariablesKey is the key of the names of a project's environment variables.
+func VariablesKey(p behalf.ProjectID) string { return "variables." + string(p) }
+
 // EndpointKey is the key of an endpoint in Definitions.
 func EndpointKey(e behalf.EndpointID) string { return "endpoint." + string(e) }
 

@@ -83,6 +83,18 @@ func (v Value) Items(hint string) ([]Value, bool) {
 	return items, true
 }
 
+// Texts reads a list of texts. What is none of them is a mistake, and left out.
+func (v Value) Texts() []string {
+	items, _ := v.Items("write a list: [one, two]")
+	texts := make([]string, 0, len(items))
+	for _, item := range items {
+		if text, ok := item.Text(""); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
 // Fields reads a mapping of names to values. Names that are not texts, or stand there twice, are mistakes.
 func (v Value) Fields(hint string) (Fields, bool) {
 	mapping, ok := v.node.(*ast.MappingNode)

@@ -169,7 +169,19 @@ function begin(frame) {
     ended: false,
   };
   current = run;
+  if (!present(frame.env)) reallyExit(70);
   als.run(run, play, run, frame);
+}
+
+// One object for the whole life of the process: modules keep it. What it has is the run's, and goes with it. It is none of
+// the process's real environment.
+const environment = {};
+
+// It says whether it could: an author may have frozen it.
+function present(variables = {}) {
+  const gone = Reflect.ownKeys(environment).every((name) => Reflect.deleteProperty(environment, name));
+  const there = Object.entries(variables).every(([name, value]) => Reflect.set(environment, name, value));
+  return gone && there && Reflect.set(process, 'env', environment);
 }
 
 async function play(run, frame) {
@@ -189,6 +201,7 @@ function finish(run) {
   if (run.ended) return;
   run.ended = true;
   current = null;
+  if (!present()) retiring = true;
   clearTimeout(run.timer);
   let text = result(run, run.exports.join(','), run.response);
   if (Buffer.byteLength(text) > maxFrame) {
@@ -519,7 +532,7 @@ Error.stackTraceLimit = 25;
 // What Node itself reads of its environment: one clock for every machine, and a home that it can write to.
 process.env.TZ = 'UTC';
 process.env.HOME = process.cwd();
-process.env = {};
+present();
 globalThis.console = new Console({ stdout: capture('stdout'), stderr: capture('stderr'), ignoreErrors: false });
 
 setImmediate(() => {
