@@ -137,7 +137,7 @@ func vaultPlaces(env behalf.Environment) map[string]vaultPlace {
 	return map[string]vaultPlace{
 		"account":  {mount + "/%s/proj_a/c5h66b9h68pg/slack/apn_there", mount + "/%s/proj_a/c5h66b9h68pg/slack/apn_missing"},
 		"own":      {mount + "/%s/proj_a/_own/slack/apn_there", mount + "/%s/proj_a/_own/slack/apn_missing"},
-		"oauth":    {mount + "/%s/proj_a/_oauth/slack/oa_there", mount + "/%s/proj_a/_oauth/slack/oa_missing"},
+		"oauth":    {mount + "/%s/proj_a/_oauth/oa_there", mount + "/%s/proj_a/_oauth/oa_missing"},
 		"settings": {mount + "/%s/proj_a/_env/there", mount + "/%s/proj_a/_env/missing"},
 		"signing":  {mount + "/%s/_keys/signing", mount + "/%s/_keys/another"},
 	}

@@ -1,12 +1,20 @@
 # An API of development takes in the credentials of accounts, of OAuth clients and of projects, and deletes them with all their
 # versions. It reads and makes the key that signs our tokens. It cannot list.
-# Paths: {project}/{user in base32, or _own}/{app}/{account}, {project}/_oauth/{app}/{client}, {project}/_env/{name}.
+# Paths: {project}/{user in base32, or _own}/{app}/{account}, {project}/_oauth/{client}, {project}/_env/{name}.
 
 path "behalf-development/data/+/+/+/+" {
   capabilities = ["create", "read", "update"]
 }
 
 path "behalf-development/metadata/+/+/+/+" {
+  capabilities = ["delete"]
+}
+
+path "behalf-development/data/+/_oauth/+" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "behalf-development/metadata/+/_oauth/+" {
   capabilities = ["delete"]
 }
 

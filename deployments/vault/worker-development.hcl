@@ -1,12 +1,12 @@
 # A worker of development reads the credentials of its environment, and writes back those that it has refreshed. It cannot
 # list, make or delete any, and the key that signs our tokens is not for it.
-# Paths: {project}/{user in base32, or _own}/{app}/{account}, {project}/_oauth/{app}/{client}, {project}/_env/{name}.
+# Paths: {project}/{user in base32, or _own}/{app}/{account}, {project}/_oauth/{client}, {project}/_env/{name}.
 
 path "behalf-development/data/+/+/+/+" {
   capabilities = ["read", "update"]
 }
 
-path "behalf-development/data/+/_oauth/+/+" {
+path "behalf-development/data/+/_oauth/+" {
   capabilities = ["read"]
 }
 

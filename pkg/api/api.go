@@ -30,6 +30,10 @@ type Config struct {
 	DefaultEnvironment behalf.Environment
 	// Links says where workflows answer.
 	Links Links
+	// URL is where browsers find this API and the pages beside it, without a slash at its end.
+	//
+	// Defaults to none: then links to the pages have no host.
+	URL string
 	// Proxies are the peers whose X-Forwarded-For is believed. The zero value believes nobody.
 	Proxies web.Proxies
 	// PerAddress bounds the requests of one address that carry no proof yet: for tokens, and for results by a result
@@ -41,6 +45,10 @@ type Config struct {
 	//
 	// Defaults to 5 a second, 60 at once.
 	PerClient web.Rate
+	// PerUser bounds the connect tokens that are made for one user.
+	//
+	// Defaults to 100 a minute.
+	PerUser web.Rate
 	// PerStranger bounds the requests of one address whose bearer is none, or no good: what is above it is answered 429.
 	// A good bearer is not counted.
 	//
@@ -54,6 +62,7 @@ func (c Config) withDefaults() Config {
 	c.DefaultEnvironment = cmp.Or(c.DefaultEnvironment, behalf.Production)
 	c.PerAddress = cmp.Or(c.PerAddress, web.Rate{PerSecond: 10, Burst: 120})
 	c.PerClient = cmp.Or(c.PerClient, web.Rate{PerSecond: 5, Burst: 60})
+	c.PerUser = cmp.Or(c.PerUser, web.Rate{PerSecond: 100. / 60, Burst: 100})
 	c.PerStranger = cmp.Or(c.PerStranger, web.Rate{PerSecond: 10, Burst: 120})
 	return c
 }
@@ -69,6 +78,8 @@ type Deps struct {
 	Catalog Catalog
 	// Load reads a folder of workflow files.
 	Load Loader
+	// Pages are those on which users connect accounts. Nil means that there are none here.
+	Pages Pages
 	// Render writes a run's result as the ingress would. Nil writes it plainly.
 	Render Renderer
 	// Ready tells what speaks against serving. Nil means nothing ever does.
@@ -92,6 +103,13 @@ type Apps interface {
 	Known(app behalf.AppSlug) bool
 }
 
+// Pages are HTML beside the API, for browsers.
+type Pages interface {
+	http.Handler
+	// Serves says whether a path is that of a page.
+	Serves(path string) bool
+}
+
 // API serves the routes of Routes.
 type API struct {
 	cfg      Config
@@ -104,6 +122,7 @@ type API struct {
 	addresses *web.Limiter
 	clients   *web.Limiter
 	strangers *web.Limiter
+	perUser   *web.Limiter
 	draining  atomic.Bool
 }
 
@@ -122,6 +141,7 @@ func New(cfg Config, deps Deps) *API {
 		addresses: web.NewLimiter(cfg.PerAddress),
 		clients:   web.NewLimiter(cfg.PerClient),
 		strangers: web.NewLimiter(cfg.PerStranger),
+		perUser:   web.NewLimiter(cfg.PerUser),
 	}
 	for _, route := range a.routes() {
 		a.mux.Handle(route.Method+" "+route.Pattern, a.handler(route))

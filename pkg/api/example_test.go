@@ -69,5 +69,12 @@ func ExampleRoutes() {
 	// GET    /v1/apps/{app}                    connect
 	// GET    /v1/actions                       connect
 	// GET    /v1/actions/{action}              connect
+	// POST   /v1/connect/tokens                connect
+	// GET    /v1/connect/tokens/{token}/validate
+	// GET    /v1/connect/oauth_apps            manage
+	// POST   /v1/connect/oauth_apps            manage
+	// GET    /v1/connect/oauth_apps/{oauth_app} manage
+	// PUT    /v1/connect/oauth_apps/{oauth_app} manage
+	// DELETE /v1/connect/oauth_apps/{oauth_app} manage
 	// POST   /v1/endpoints/{endpoint}/token    manage
 }

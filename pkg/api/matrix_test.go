@@ -54,18 +54,24 @@ func cells() map[string]cell {
 		"GET /v1/accounts/{account}":    {status: 200},
 		"DELETE /v1/accounts/{account}": {status: 204},
 
-		"GET /v1/connect/accounts":               {status: 200, query: "external_user_id={user}&include_credentials=true"},
-		"POST /v1/connect/accounts":              {status: 200, creates: true, query: "external_user_id={user}", body: `{"app_slug":"slack","cfmap_json":"{\"token\":\"x\"}"}`},
-		"GET /v1/connect/accounts/{account}":     {status: 200, query: "include_credentials=true"},
-		"DELETE /v1/connect/accounts/{account}":  {status: 204},
-		"DELETE /v1/connect/accounts/app/{app}":  {status: 204, creates: true},
-		"DELETE /v1/connect/apps/{app}/accounts": {status: 204, creates: true},
-		"GET /v1/connect/users/{user}/accounts":  {status: 200, query: "include_credentials=true"},
-		"GET /v1/connect/users":                  {status: 200, query: "q={user}"},
-		"DELETE /v1/connect/users/{user...}":     {status: 204},
-		"PUT /v1/accounts/{account}":             {status: 200, creates: true, body: `{"app":"slack","user":"{user...}","credential":{"token":"x"}}`},
-		"PATCH /v1/users/{user}":                 {status: 200, creates: true, body: `{"config":{"channel":"C1"}}`},
-		"POST /v1/users/forget":                  {status: 200, creates: true, body: `{"user":"{user...}"}`},
+		"GET /v1/connect/accounts":                  {status: 200, query: "external_user_id={user}&include_credentials=true"},
+		"POST /v1/connect/accounts":                 {status: 200, creates: true, query: "external_user_id={user}", body: `{"app_slug":"slack","cfmap_json":"{\"token\":\"x\"}"}`},
+		"GET /v1/connect/accounts/{account}":        {status: 200, query: "include_credentials=true"},
+		"DELETE /v1/connect/accounts/{account}":     {status: 204},
+		"DELETE /v1/connect/accounts/app/{app}":     {status: 204, creates: true},
+		"DELETE /v1/connect/apps/{app}/accounts":    {status: 204, creates: true},
+		"GET /v1/connect/users/{user}/accounts":     {status: 200, query: "include_credentials=true"},
+		"GET /v1/connect/users":                     {status: 200, query: "q={user}"},
+		"DELETE /v1/connect/users/{user...}":        {status: 204},
+		"PUT /v1/accounts/{account}":                {status: 200, creates: true, body: `{"app":"slack","user":"{user...}","credential":{"token":"x"}}`},
+		"PATCH /v1/users/{user}":                    {status: 200, creates: true, body: `{"config":{"channel":"C1"}}`},
+		"POST /v1/users/forget":                     {status: 200, creates: true, body: `{"user":"{user...}"}`},
+		"POST /v1/connect/tokens":                   {status: 200, creates: true, body: `{"external_user_id":"{user...}"}`},
+		"GET /v1/connect/oauth_apps":                {status: 200},
+		"POST /v1/connect/oauth_apps":               {status: 200, creates: true, body: `{"app":"slack","client_id":"1","client_secret":"x"}`},
+		"GET /v1/connect/oauth_apps/{oauth_app}":    {status: 200},
+		"PUT /v1/connect/oauth_apps/{oauth_app}":    {status: 200, body: `{"client_secret":"y"}`},
+		"DELETE /v1/connect/oauth_apps/{oauth_app}": {status: 204},
 
 		"POST /v1/deploy":                        {status: 200, creates: true, body: bundle("token", "three")},
 		"GET /v1/workflows":                      {status: 200},
@@ -97,6 +103,8 @@ func furnished(t *testing.T) (w *world, there, nothing map[string]string) {
 		ID: "apn_canary", Project: mine, App: "slack", User: "user-canary", Name: "name-canary", CreatedAt: now, UpdatedAt: now,
 	}
 	w.dev.credentials["apn_canary"] = "credential-canary"
+	w.dev.oauthApps[key(mine, "oa_canary")] = behalf.OAuthApp{ID: "oa_canary", Project: mine, App: "slack", ClientID: "client-canary", CreatedAt: now, UpdatedAt: now}
+	w.dev.oauthWords["oa_canary"] = "word-canary"
 	w.dev.variables[key(mine, "KEY_canary")] = variable{behalf.Variable{Name: "KEY_canary", UpdatedAt: now}, "value-canary"}
 	deployed(t, w.call(ours, "POST", "/v1/deploy", bundle("token", "one")))
 	served := deployed(t, w.call(ours, "POST", "/v1/deploy", bundle("token", "two")))
@@ -104,12 +112,12 @@ func furnished(t *testing.T) (w *world, there, nothing map[string]string) {
 	run := w.run(behalf.StateOK, func(r *behalf.Run, _ *behalf.Event) { r.User, r.Workflow = "user-canary", behalf.WorkflowID(workflow) })
 	there = map[string]string{
 		"{run}": string(run.ID), "{user...}": "user-canary", "{user}": "user-canary", "{account}": "apn_canary", "{workflow}": workflow,
-		"{endpoint}": served["endpoint_id"], "{app}": "slack", "{action}": "slack-send-message@1", "{variable}": "KEY_canary",
+		"{endpoint}": served["endpoint_id"], "{app}": "slack", "{action}": "slack-send-message@1", "{variable}": "KEY_canary", "{oauth_app}": "oa_canary",
 		"{letter}": string(letter().ID), "{event}": string(received().Event.ID),
 	}
 	nothing = map[string]string{
 		"{run}": string(behalf.NewRunID()), "{user...}": "nobody", "{user}": "nobody", "{account}": "apn_nothing", "{workflow}": "p_nothing",
-		"{endpoint}": string(behalf.NewEndpointID()), "{app}": "nothing", "{action}": "nothing@1", "{variable}": "NOTHING",
+		"{endpoint}": string(behalf.NewEndpointID()), "{app}": "nothing", "{action}": "nothing@1", "{variable}": "NOTHING", "{oauth_app}": "oa_nothing",
 		"{letter}": string(behalf.NewLetterID(9, now)), "{event}": string(behalf.NewRunID().Event()),
 	}
 	return w, there, nothing
@@ -128,6 +136,8 @@ func (m *memory) ofMine() string {
 	defer m.mu.Unlock()
 	return fmt.Sprint(
 		onlyMine(m.workflows), onlyMine(m.versions), onlyMine(m.users), onlyMine(m.accounts), onlyMine(m.variables),
+		onlyMine(m.oauthApps), only(m.oauthWords, func(id behalf.OAuthAppID, _ string) bool { return m.oauthApps[key(mine, id)].ID != "" }),
+		only(m.connects, func(_ string, t behalf.ConnectToken) bool { return t.Project == mine }),
 		only(m.endpoints, func(_ behalf.EndpointID, e behalf.Endpoint) bool { return e.Project == mine }),
 		only(m.runs, func(_ behalf.RunID, r behalf.Run) bool { return r.Project == mine }),
 		only(m.credentials, func(id behalf.AccountID, _ string) bool { return m.accounts[key(mine, id)].ID != "" }),

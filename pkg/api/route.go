@@ -108,6 +108,15 @@ func (a *API) routes() []row {
 		{Route: route("GET", "/v1/apps/{app}", behalf.ScopeConnect), serve: a.app},
 		{Route: route("GET", "/v1/actions", behalf.ScopeConnect), serve: a.actions},
 		{Route: route("GET", "/v1/actions/{action}", behalf.ScopeConnect), serve: a.action},
+
+		{Route: route("POST", "/v1/connect/tokens", behalf.ScopeConnect), serve: a.createConnectToken},
+		{Route: open("GET", "/v1/connect/tokens/{token}/validate"), open: a.validateConnectToken},
+		{Route: route("GET", "/v1/connect/oauth_apps", behalf.ScopeManage), serve: a.oauthApps},
+		{Route: route("POST", "/v1/connect/oauth_apps", behalf.ScopeManage), serve: a.createOAuthApp},
+		{Route: route("GET", "/v1/connect/oauth_apps/{oauth_app}", behalf.ScopeManage), serve: a.oauthApp},
+		{Route: route("PUT", "/v1/connect/oauth_apps/{oauth_app}", behalf.ScopeManage), serve: a.changeOAuthApp},
+		{Route: route("DELETE", "/v1/connect/oauth_apps/{oauth_app}", behalf.ScopeManage), serve: a.deleteOAuthApp},
+
 		{Route: route("POST", "/v1/endpoints/{endpoint}/token", behalf.ScopeManage), serve: a.rotateToken},
 	}
 }
@@ -117,6 +126,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec, began := web.NewRecorder(w), time.Now()
 	if a.refuses(rec, r) {
 		a.metrics.observe("", r.Method, rec.Status(), time.Since(began))
+		return
+	}
+	if a.deps.Pages != nil && a.deps.Pages.Serves(r.URL.Path) {
+		a.deps.Pages.ServeHTTP(rec, r)
+		a.metrics.observe("pages", r.Method, rec.Status(), time.Since(began))
 		return
 	}
 	r = withoutProject(r)

@@ -24,7 +24,7 @@ func path(pattern string) string {
 	return strings.NewReplacer(
 		"{run}", string(behalf.NewRunID()), "{user...}", "abc-123", "{user}", "abc-123", "{account}", "apn_abc", "{workflow}", "p_abc",
 		"{letter}", string(behalf.NewLetterID(9, time.Unix(1, 0))), "{event}", string(behalf.NewRunID().Event()),
-		"{app}", "slack", "{action}", "slack-send-message@1", "{endpoint}", "enabc",
+		"{app}", "slack", "{action}", "slack-send-message@1", "{endpoint}", "enabc", "{token}", "ctok_abc", "{oauth_app}", "oa_abc",
 	).Replace(pattern)
 }
 
@@ -43,7 +43,7 @@ func flat(t *testing.T, a answer, status int, code string) {
 // TestEveryRouteIsGuarded makes the matrix from the routes themselves, so that a new one cannot be forgotten.
 func TestEveryRouteIsGuarded(t *testing.T) {
 	t.Parallel()
-	open := []string{"/healthz", "/readyz", "/v1/openapi.json", "/v1/oauth/token"}
+	open := []string{"/healthz", "/readyz", "/v1/openapi.json", "/v1/oauth/token", "/v1/connect/tokens/{token}/validate"}
 	w := newWorld(t)
 	w.prod.writes()
 	w.dev.writes()
@@ -166,10 +166,14 @@ func TestStoresAway(t *testing.T) {
 		"Workflow", "Workflows", "PutWorkflow", "Endpoint", "PutEndpoint", "PutObject", "PutVersion", "User", "Users", "EnsureUser",
 		"Accounts", "FindAccount", "PutAccount", "DeleteAccount", "PutCredential", "DeleteCredential", "Show", "Find", "List",
 		"Cancel", "Source", "Tail", "Letters", "CountLetters", "Letter", "Discard", "Open", "Replayed", "ReadEvents", "Event",
+		"ConnectToken", "PutConnectToken", "OAuthApp", "OAuthApps", "PutOAuthApp", "DeleteOAuthApp", "PutOAuthSecret", "DeleteOAuthSecret",
 	}
 	bodies := map[string]string{
-		"POST /v1/accounts": `{"app":"slack","user":"abc-123","credential":{"oauth_access_token":"canary-credential"}}`,
-		"POST /v1/deploy":   `{"folder":"f","files":{"workflow.yaml":"none","a.mjs":"x"}}`,
+		"POST /v1/accounts":                      `{"app":"slack","user":"abc-123","credential":{"oauth_access_token":"canary-credential"}}`,
+		"POST /v1/connect/tokens":                `{"external_user_id":"abc-123"}`,
+		"POST /v1/connect/oauth_apps":            `{"app":"slack","client_id":"1","client_secret":"canary-credential"}`,
+		"PUT /v1/connect/oauth_apps/{oauth_app}": `{"client_secret":"canary-credential"}`,
+		"POST /v1/deploy":                        `{"folder":"f","files":{"workflow.yaml":"none","a.mjs":"x"}}`,
 	}
 	for _, method := range methods {
 		t.Run(method, func(t *testing.T) {
@@ -177,6 +181,7 @@ func TestStoresAway(t *testing.T) {
 			w, failures := newWorld(t), 0
 			run := w.run(behalf.StateOK)
 			w.dev.accounts[key(mine, "apn_abc")] = behalf.Account{ID: "apn_abc", Project: mine, App: "slack", User: "abc-123"}
+			w.dev.oauthApps[key(mine, "oa_abc")] = behalf.OAuthApp{ID: "oa_abc", Project: mine, App: "slack", ClientID: "1"}
 			w.dev.users[key(mine, "abc-123")] = behalf.ExternalUser{ID: "exu_1", Project: mine, External: "abc-123"}
 			w.dev.fail(method, fault.Wrap(fault.Unavailable, "store", errors.New("dial tcp 10.0.0.7: refused")))
 			for _, route := range api.Routes() {

@@ -27,6 +27,14 @@ type Env struct {
 	Secrets Secrets
 	// Eraser takes away what is kept of a user's runs.
 	Eraser Eraser
+	ConnectStores
+}
+
+// ConnectStores are for accounts that users connect by themselves.
+type ConnectStores struct {
+	ConnectTokens ConnectTokens
+	OAuthApps     OAuthApps
+	OAuthSecrets  OAuthSecrets
 }
 
 // Workflows are the definitions of one environment. The revision is that of compare-and-swap: 0 where there is none.

@@ -53,7 +53,10 @@ type memory struct {
 	runs        map[behalf.RunID]behalf.Run
 	graves      map[string]behalf.Tombstone
 	// kept says that there are a dead letter and an event of my project.
-	kept bool
+	kept       bool
+	connects   map[string]behalf.ConnectToken
+	oauthApps  map[string]behalf.OAuthApp
+	oauthWords map[behalf.OAuthAppID]string
 	// log tells in which order things were written, and what was read from the leader.
 	log []string
 	// broken names the method that fails, and how.
@@ -68,6 +71,7 @@ func newMemory() *memory {
 		accounts: map[string]behalf.Account{}, credentials: map[behalf.AccountID]string{}, variables: map[string]variable{},
 		clients: map[behalf.ClientID]behalf.Client{}, keys: map[string]ed25519.PublicKey{},
 		graves: map[string]behalf.Tombstone{}, runs: map[behalf.RunID]behalf.Run{}, broken: map[string]error{},
+		connects: map[string]behalf.ConnectToken{}, oauthApps: map[string]behalf.OAuthApp{}, oauthWords: map[behalf.OAuthAppID]string{},
 	}
 }
 
@@ -75,6 +79,7 @@ func (m *memory) env() api.Env {
 	return api.Env{
 		Workflows: m, Endpoints: m, Versions: m, Users: m, Accounts: m, Clients: m, Runs: m, Credentials: m, Variables: m,
 		Operator: operations{m}, Letters: operations{m}, Events: operations{m}, Secrets: m, Eraser: m,
+		ConnectStores: api.ConnectStores{ConnectTokens: m, OAuthApps: m, OAuthSecrets: m},
 	}
 }
 
@@ -583,6 +588,7 @@ func newWorld(tb testing.TB, change ...func(*api.Config, *api.Deps)) *world {
 	w.client(behalf.Client{ID: powerless, Project: mine, Environments: both})
 	w.client(behalf.Client{ID: nowhere, Project: mine, Scopes: all})
 	cfg := api.Config{
+		URL:         "http://127.0.0.1:8080",
 		Links:       api.Links{IngressURL: "http://127.0.0.1:8080", WorkflowDomain: "localhost"},
 		PerStranger: web.Rate{PerSecond: 1e6, Burst: 1e6}, // a table of those who may not is no attack
 	}

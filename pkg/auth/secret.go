@@ -14,6 +14,7 @@ import (
 const (
 	clientSecretPrefix = "behalf_cs_"
 	triggerTokenPrefix = "behalf_tt_"
+	connectTokenPrefix = "ctok_"
 )
 
 // NewSecret makes the secret of a client: 256 bits at random behind a prefix. Keep its Hash, and show it once.
@@ -21,6 +22,9 @@ func NewSecret() secret.String { return secret.New(clientSecretPrefix + random()
 
 // NewTriggerToken makes the static token of a trigger with auth: token. Keep its Hash, and show it once.
 func NewTriggerToken() secret.String { return secret.New(triggerTokenPrefix + random()) }
+
+// NewConnectToken makes a token with which an end user connects an account. Keep its Hash, and show it once.
+func NewConnectToken() secret.String { return secret.New(connectTokenPrefix + random()) }
 
 // Hash is what is stored of a random secret: its SHA-256 in hexadecimal. It is enough for 256 bits at random, which no
 // list can guess, and never enough for a password.

@@ -56,6 +56,9 @@ type Grant struct {
 	// OAuthApp is the project's own client with which the account was connected. Empty means the one we ship.
 	OAuthApp OAuthAppID `json:"oauth_app,omitempty"`
 	Scopes   []string   `json:"scopes,omitempty"`
+	// Identity stands for the user at the service, so that two connections of the same one can be told. It shows nothing of
+	// them. Empty means that nobody knows.
+	Identity string `json:"identity,omitempty"`
 	// ExpiresAt is when the access token ends, RefreshedAt when it was last made anew. Zero means that nobody knows.
 	ExpiresAt   time.Time `json:"expires_at,omitzero"`
 	RefreshedAt time.Time `json:"refreshed_at,omitzero"`

@@ -37,6 +37,9 @@ func TestGolden(t *testing.T) {
 		"project":   func() any { return new(store.Project) },
 		"place":     func() any { return new(behalf.AccountPlace) },
 		"grave":     func() any { return new(behalf.Tombstone) },
+
+		"connecttoken": func() any { return new(behalf.ConnectToken) },
+		"consent":      func() any { return new(behalf.Consent) },
 	}
 	files, err := filepath.Glob("testdata/golden/*/*.json")
 	if err != nil || len(files) < 25 {
@@ -141,6 +144,10 @@ func TestGoldenIsComplete(t *testing.T) {
 		behalf.AccountPlace{},
 		behalf.Tombstone{},
 		behalf.OAuthApp{},
+		behalf.ConnectToken{},
+		behalf.TokenUse{},
+		behalf.Return{},
+		behalf.Consent{},
 		behalf.Variables{},
 		behalf.Variable{},
 		store.Project{},

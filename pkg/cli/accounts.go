@@ -18,7 +18,7 @@ func newAccounts(w world) *cobra.Command {
 		Use: "accounts", Short: "Accounts of users, and the project's own", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newAccountsCreate(w), newAccountsImport(w), newAccountsList(w), newAccountsShow(w), newAccountsDelete(w))
+	cmd.AddCommand(newAccountsConnect(w), newAccountsCreate(w), newAccountsImport(w), newAccountsList(w), newAccountsShow(w), newAccountsDelete(w))
 	return cmd
 }
 

@@ -2,12 +2,17 @@ package cli
 
 import (
 	"context"
+	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/connect"
+	"github.com/behalf-dev/behalf/pkg/egress"
 	"github.com/behalf-dev/behalf/pkg/web"
 )
 
@@ -70,26 +75,43 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 	if err != nil {
 		return err
 	}
-	server, err := apiOf(api.Config{
-		Links: api.Links{IngressURL: s.ingressURL, WorkflowDomain: s.workflowDomain}, Proxies: s.proxies,
-		Server: web.ServerConfig{TLS: secure},
-	}, roleDeps{all: all, credentials: credentials, signer: signing, ready: both(all.ready, signing.ready), apps: apps, reg: reg}, log)
+	server, pages, err := apiWithPages(s, web.ServerConfig{TLS: secure}, roleDeps{
+		all: all, credentials: credentials, signer: signing, ready: both(all.ready, signing.ready), apps: apps, reg: reg,
+	}, log)
 	if err != nil {
 		return err
 	}
+	defer pages.Wait()
 	ln, err := listen(ctx, s.addr)
 	if err != nil {
 		return err
 	}
 	log.Info().Str("addr", ln.Addr().String()).Msg("api serves")
-	if s.metricsAddr != "" {
-		group.Go(func() error {
-			return metricsServer(below, s.metricsAddr, reg, both(all.readiness(ctx), signing.ready), log)
-		})
-	}
+	group.Go(func() error {
+		return apiMetrics(below, s.metricsAddr, reg, both(all.readiness(ctx), signing.ready), log)
+	})
 	group.Go(func() error {
 		defer stop()
 		return server.Run(ctx, ln)
 	})
 	return group.Wait()
+}
+
+// apiMetrics serves metrics where an address is given, and else nothing.
+func apiMetrics(ctx context.Context, addr string, reg *prometheus.Registry, ready func() []string, log zerolog.Logger) error {
+	if addr == "" {
+		return nil
+	}
+	return metricsServer(ctx, addr, reg, ready, log)
+}
+
+// apiWithPages puts the API together, with the pages beside it on which users connect accounts.
+func apiWithPages(s roleSettings, server web.ServerConfig, deps roleDeps, log zerolog.Logger) (*api.API, *connect.Server, error) {
+	pages := pagesOf(connect.Config{URL: s.apiURL, Proxies: s.proxies}, deps, egress.Config{}, log)
+	deps.pages = pages
+	made, err := apiOf(api.Config{
+		URL: strings.TrimRight(s.apiURL, "/"), Links: api.Links{IngressURL: s.ingressURL, WorkflowDomain: s.workflowDomain}, Proxies: s.proxies,
+		Server: server,
+	}, deps, log)
+	return made, pages, err
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -32,7 +31,6 @@ import (
 	"github.com/behalf-dev/behalf/pkg/oauth"
 	"github.com/behalf-dev/behalf/pkg/practice"
 	"github.com/behalf-dev/behalf/pkg/sandbox"
-	"github.com/behalf-dev/behalf/pkg/secret"
 	"github.com/behalf-dev/behalf/pkg/web"
 	"github.com/behalf-dev/behalf/worker"
 )
@@ -99,9 +97,9 @@ type dev struct {
 	all      byEnvironment
 	apps     app.Catalog
 	secrets  credential.Store
-	clients  map[behalf.AppSlug]oauth.Registration // that dev brings
 	practice *practice.Practice
-	storage  bus.Bytes // that was asked for each environment
+	shipped  map[behalf.AppSlug]oauth.Registration // the practice app's client
+	storage  bus.Bytes                             // that was asked for each environment
 	file     devFile
 	ln, side net.Listener // of everything, and of the practice app
 	secure   net.Listener // of everything by https; nil without
@@ -230,10 +228,11 @@ func (d *dev) openApps() (err error) {
 	if d.apps, err = elsewhere(d.apps, d.flags.appURLs); err != nil {
 		return err
 	}
-	ours := oauth.Registration{ID: "practice", Secret: secret.New(rand.Text())}
-	d.clients = map[behalf.AppSlug]oauth.Registration{"practice": ours}
+	registration, redirects := d.practiceClient()
+	d.shipped = map[behalf.AppSlug]oauth.Registration{"practice": registration}
 	d.practice, err = practice.New(practice.Config{
-		StatePath: filepath.Join(d.flags.dataDir, "practice.json"), ClientID: ours.ID, ClientSecret: ours.Secret,
+		StatePath: filepath.Join(d.flags.dataDir, "practice.json"),
+		ClientID:  registration.ID, ClientSecret: registration.Secret, RedirectURIs: redirects,
 		// One that is pasted by hand has nothing to refresh it with, and a README must still work tomorrow.
 		AccessLifetime: 365 * 24 * time.Hour,
 	})
@@ -301,7 +300,9 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	front, err := d.front(ctx, signing)
+	pages := d.pages()
+	defer pages.Wait()
+	front, err := d.front(ctx, signing, pages)
 	if err != nil {
 		return err
 	}
@@ -321,7 +322,7 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	for env, p := range d.all {
-		fresh := refreshing{d.secrets, cached, d.apps, d.clients, client, d.reg}.of(p, d.log)
+		fresh := refreshing{d.secrets, cached, d.apps, d.shipped, client, d.reg}.of(p, d.log)
 		group.Go(func() error { return fresh.Run(below) })
 		worker, source := workerOf(worker.Config{Slots: d.flags.slots, Registerer: d.reg}, p, stepAuth{fresh, d.apps}, stepVariables{env, cached}, runner, d.log)
 		group.Go(func() error { return p.follow(ctx, source, d.log) })
@@ -367,7 +368,7 @@ func (d *dev) answer(ctx context.Context, front http.Handler) error {
 }
 
 // front puts the ingress and the API behind one address. Both drain when ctx ends.
-func (d *dev) front(ctx context.Context, signing *signing) (http.Handler, error) {
+func (d *dev) front(ctx context.Context, signing *signing, pages api.Pages) (http.Handler, error) {
 	cfg := ingress.Config{
 		WorkflowDomain: d.file.WorkflowDomain, APIURL: d.file.APIURL, URL: d.file.IngressURL, DefaultEnvironment: behalf.Development,
 	}
@@ -375,7 +376,9 @@ func (d *dev) front(ctx context.Context, signing *signing) (http.Handler, error)
 		return nil, err
 	}
 	in := ingressOf(cfg, d.all, d.reg, d.log)
-	rest, err := apiOf(d.apiConfig(), roleDeps{all: d.all, credentials: d.secrets, signer: signing, ready: both(d.all.ready, signing.ready), apps: d.apps, reg: d.reg}, d.log)
+	deps := d.roleDeps()
+	deps.signer, deps.ready, deps.pages = signing, both(d.all.ready, signing.ready), pages
+	rest, err := apiOf(d.apiConfig(), deps, d.log)
 	if err != nil {
 		return nil, err
 	}
@@ -394,7 +397,7 @@ func (d *dev) front(ctx context.Context, signing *signing) (http.Handler, error)
 }
 
 func (d *dev) apiConfig() api.Config {
-	return api.Config{DefaultEnvironment: behalf.Development, Links: d.links()}
+	return api.Config{DefaultEnvironment: behalf.Development, Links: d.links(), URL: d.file.APIURL}
 }
 
 func (d *dev) links() api.Links {

@@ -107,7 +107,7 @@ func (d *dev) announce(ctx context.Context, b api.Bundle, out api.Deployed) {
 }
 
 func (d *dev) farewell() {
-	d.world.printf("\npractice page   http://%s/practice\nmetrics         http://%s/metrics\n", d.ln.Addr(), d.flags.metricsAddr)
+	d.world.printf("\npractice page   http://%s/practice\nconnect more    behalf accounts connect practice --user ID\nmetrics         http://%s/metrics\n", d.ln.Addr(), d.flags.metricsAddr)
 	if d.secure != nil {
 		d.world.printf("https           https://%s (its authority is %s)\n", d.secure.Addr(), localca.Path(d.flags.dataDir))
 	}

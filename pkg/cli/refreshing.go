@@ -12,7 +12,6 @@ import (
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/credential/refresh"
-	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/oauth"
 	"github.com/behalf-dev/behalf/worker"
 )
@@ -31,7 +30,7 @@ type refreshing struct {
 func (r refreshing) of(p *parts, log zerolog.Logger) *refresh.Source {
 	return refresh.New(refresh.Config{Environment: p.env, Points: refreshPoints(), Registerer: r.reg}, refresh.Deps{
 		Store: r.credentials, Cached: r.cached, Leases: p.store.Leases(), Accounts: accountRecords{p.store}, Apps: r.apps,
-		Clients: oauthClients{p.store, r.credentials, r.shipped}, HTTP: r.client,
+		Clients: oauthClients{byEnvironment{p.env: p}, r.credentials, r.shipped}, HTTP: r.client,
 	}, log)
 }
 
@@ -55,35 +54,4 @@ func (r accountRecords) Account(ctx context.Context, project behalf.ProjectID, i
 func (r accountRecords) SetAccount(ctx context.Context, account behalf.Account, revision uint64) error {
 	_, err := r.PutAccount(ctx, account, revision)
 	return err
-}
-
-// oauthClients finds a project's own clients at services, and those that this process brings.
-type oauthClients struct {
-	records     *store.Store
-	credentials credential.Store
-	shipped     map[behalf.AppSlug]oauth.Registration
-}
-
-// Client implements refresh.Clients.
-func (c oauthClients) Client(ctx context.Context, project behalf.ProjectID, env behalf.Environment, slug behalf.AppSlug, id behalf.OAuthAppID) (oauth.Registration, error) {
-	const op = "cli.Client"
-	if id == "" {
-		found, ok := c.shipped[slug]
-		if !ok {
-			return oauth.Registration{}, fault.Newf(fault.NotFound, op, "there is no OAuth client for %s here", slug)
-		}
-		return found, nil
-	}
-	own, err := c.records.OAuthApp(ctx, project, id)
-	if err != nil {
-		return oauth.Registration{}, err
-	}
-	if own.Value.App != slug || own.Value.Project != project {
-		return oauth.Registration{}, fault.Newf(fault.NotFound, op, "the OAuth client %s is of another app", id)
-	}
-	kept, _, err := c.credentials.Get(ctx, credential.OAuthAppPath(env, project, id))
-	if err != nil && !fault.Is(err, fault.NotFound) { // a public client has no secret
-		return oauth.Registration{}, err
-	}
-	return oauth.Registration{ID: own.Value.ClientID, Secret: kept.Fields[credential.FieldClientSecret], Scopes: own.Value.Scopes}, nil
 }

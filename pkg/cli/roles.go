@@ -23,6 +23,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/oauth"
 	"github.com/behalf-dev/behalf/pkg/step"
 	"github.com/behalf-dev/behalf/pkg/web"
 	"github.com/behalf-dev/behalf/worker"
@@ -49,6 +50,10 @@ type roleDeps struct {
 	ready       func() []string
 	apps        app.Catalog
 	reg         prometheus.Registerer
+	// shipped are the OAuth clients that come with us.
+	shipped map[behalf.AppSlug]oauth.Registration
+	// pages are those beside the API.
+	pages api.Pages
 }
 
 // apiOf puts an API together.
@@ -63,7 +68,7 @@ func apiOf(cfg api.Config, d roleDeps, log zerolog.Logger) (*api.API, error) {
 	}
 	return api.New(cfg, api.Deps{
 		Environments: apiEnvironments(d.all, d.credentials), Verifier: d.all.verifier(), Signer: d.signer, Apps: d.apps,
-		Catalog: shown, Load: load, Render: ingress.Render, Ready: d.ready, Registerer: d.reg, Log: log,
+		Catalog: shown, Load: load, Pages: d.pages, Render: ingress.Render, Ready: d.ready, Registerer: d.reg, Log: log,
 	}), nil
 }
 
@@ -77,6 +82,9 @@ func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf
 			Runs: runs{p.journal}, Credentials: secrets, Secrets: secrets, Eraser: eraser{p.journal},
 			Variables: variables{credential.NewVariables(env, credentials, variableNames{p.store})},
 			Operator:  operator{p.operator, p.journal}, Letters: p.operator, Events: p.operator,
+			ConnectStores: api.ConnectStores{
+				ConnectTokens: connectRecords{p.store}, OAuthApps: connectRecords{p.store}, OAuthSecrets: oauthSecrets{env, credentials},
+			},
 		}
 	}
 	return envs

@@ -51,6 +51,9 @@ func Clients(env behalf.Environment) string { return "CLIENTS_" + string(env) }
 // Users names the bucket of external users and accounts.
 func Users(env behalf.Environment) string { return "USERS_" + string(env) }
 
+// Connecting names the bucket of connect tokens and of consents under way.
+func Connecting(env behalf.Environment) string { return "CONNECT_" + string(env) }
+
 // Sealed names the bucket of sealed credentials.
 func Sealed(env behalf.Environment) string { return "SEALED_" + string(env) }
 
@@ -125,6 +128,12 @@ func EndpointKey(e behalf.EndpointID) string { return "endpoint." + string(e) }
 
 // OAuthAppsOf is the beginning of the keys of a project's own clients at services, in Definitions.
 func OAuthAppsOf(p behalf.ProjectID) string { return "oauthapp." + string(p) + "." }
+
+// ConnectTokenKey is the key of a connect token in Connecting, by the hash of the token.
+func ConnectTokenKey(hash string) string { return "token." + hash }
+
+// ConsentKey is the key of a consent in Connecting, by the hash of its state.
+func ConsentKey(hash string) string { return "consent." + hash }
 
 // ClientKey is the key of a client in Clients.
 func ClientKey(c behalf.ClientID) string { return "client." + string(c) }

@@ -34,6 +34,7 @@ func Buckets(env behalf.Environment, replicas int) []jetstream.KeyValueConfig {
 		bucket(subject.Definitions(env), "projects, workflows, versions and endpoints", maxDefinition),
 		bucket(subject.Clients(env), "OAuth clients and public keys", maxRecord),
 		bucket(subject.Users(env), "external users and accounts", maxPerson),
+		bucket(subject.Connecting(env), "connect tokens, and consents under way", maxRecord),
 		bucket(subject.Sealed(env), "sealed credentials", maxSealed),
 		bucket(subject.Leases(env), "leases, and what was begun under them", maxLease),
 	}

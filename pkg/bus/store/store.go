@@ -78,6 +78,7 @@ type Versioned[T any] struct {
 type Store struct {
 	sealed   *bucket
 	leases   *bucket
+	connects *bucket
 	objects  *objects
 	copies   copies
 	versions *versions
@@ -112,7 +113,7 @@ func New(ctx context.Context, nc *nats.Conn, env behalf.Environment, cfg Config,
 	}
 	definitions, clients, users := bucketOf(subject.Definitions(env)), bucketOf(subject.Clients(env)), bucketOf(subject.Users(env))
 	s := &Store{
-		sealed: bucketOf(subject.Sealed(env)), leases: bucketOf(subject.Leases(env)), objects: objects, ready: make(chan struct{}),
+		sealed: bucketOf(subject.Sealed(env)), leases: bucketOf(subject.Leases(env)), connects: bucketOf(subject.Connecting(env)), objects: objects, ready: make(chan struct{}),
 		copies: copies{
 			projects:  newCopied("project", definitions, cfg, log, decode[Project]),
 			workflows: newCopied("workflow", definitions, cfg, log, decode[behalf.Workflow]),
