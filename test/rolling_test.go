@@ -131,9 +131,8 @@ func (b *balancer) load(flows ...deployed) *rolling {
 }
 
 // Every process is replaced in turn under load, as an upgrade does it, with deploys in between: no request fails, no run
-// is lost, none is executed twice.
-func TestRollingRestart(t *testing.T) {
-	t.Parallel()
+// is lost, none is executed twice. It runs alone: what shares the machine would take its rate.
+func TestRollingRestart(t *testing.T) { //nolint:paralleltest // as said
 	w := newWorldOf(t, 30*time.Second)
 	fronts := []*role{w.ingress, w.another("ingress-two")}
 	workers := []*role{w.worker(), w.worker(), w.worker()}
