@@ -90,15 +90,15 @@ func (tb *table) judge(w *world) {
 	tb.complete(w.t)
 }
 
-// complete fails for a code that no row has, but for two: nothing limits a rate yet, and requests with an Idempotency-Key
-// have a test of their own.
+// complete fails for a code that no row has, but for three that have tests of their own: a request with an Idempotency-Key,
+// one whose answer was not to be kept, and one above a rate.
 func (tb *table) complete(t *testing.T) {
 	t.Helper()
 	missing := behalf.Codes()
 	for _, r := range tb.rows {
 		missing = slices.DeleteFunc(missing, func(c behalf.Code) bool { return string(c) == r.answer.code() })
 	}
-	if !slices.Equal(missing, []behalf.Code{behalf.CodeIdempotencyConflict, behalf.CodeThrottled}) {
+	if !slices.Equal(missing, []behalf.Code{behalf.CodeIdempotencyConflict, behalf.CodeAnswerNotKept, behalf.CodeThrottled}) {
 		t.Errorf("no row has the codes %v", missing)
 	}
 }

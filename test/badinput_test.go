@@ -295,7 +295,10 @@ func badIDs(t *testing.T, b *badWorld) {
 		{"null", "null", nowhere, taken, noRoute, noRoute, wrong, badClient, wrong},
 	}
 	for _, r := range rows {
-		escaped := everyByte(r.text)
+		escaped, opaque := everyByte(r.text), wrong
+		if r.text == "" {
+			opaque = taken
+		}
 		b.expect(t, r.name+" as endpoint", b.file.IngressURL, b.spell("POST", "/e/"+escaped, "{}", asJSON), r.endpoint)
 		b.expect(t, r.name+" as external user", b.file.IngressURL, b.spell("POST", b.target(), "{}", asJSON, "X-Behalf-External-User-Id: "+escaped), r.user)
 		b.expect(t, r.name+" as account", b.apiURL, b.spell("GET", "/v1/accounts/"+escaped, ""), r.account)
@@ -304,7 +307,7 @@ func badIDs(t *testing.T, b *badWorld) {
 		b.expect(t, r.name+" as workflow", b.apiURL, b.spell("POST", "/v1/workflows/"+escaped+"/promote", ""), r.account)
 		b.expect(t, r.name+" as user", b.apiURL, b.spell("GET", "/v1/users/"+escaped, ""), r.person)
 		b.expect(t, r.name+" as cursor of runs", b.apiURL, b.spell("GET", "/v1/runs?after="+escaped, ""), r.after)
-		b.expect(t, r.name+" as cursor of users", b.apiURL, b.spell("GET", "/v1/users?after="+escaped, ""), r.after)
+		b.expect(t, r.name+" as cursor of users", b.apiURL, b.spell("GET", "/v1/users?after="+escaped, ""), opaque)
 		b.expect(t, r.name+" as client", b.apiURL, b.spellAs("", "POST", "/v1/oauth/token", b.tokenBody(r.text), asJSON), r.token)
 		folder := `{"folder":"` + jsonText(r.text) + `","files":{"workflow.yaml":"name: [","only.mjs":""}}`
 		b.expect(t, r.name+" as folder", b.apiURL, b.spell("POST", "/v1/deploy", folder, asJSON), r.folder)
