@@ -135,7 +135,8 @@ func (b *balancer) load(flows ...deployed) *rolling {
 func TestRollingRestart(t *testing.T) { //nolint:paralleltest // as said
 	w := newWorldOf(t, 30*time.Second)
 	fronts := []*role{w.ingress, w.another("ingress-two")}
-	workers := []*role{w.worker(), w.worker(), w.worker()}
+	few := []string{"--slots", "8"} // each deploy starts guests anew, and two cores have enough to do
+	workers := []*role{w.worker(few...), w.worker(few...), w.worker(few...)}
 	custom, immediate := w.deploy("custom", oneStep("custom", 20)), w.deploy("immediate", oneStep("immediate", 20))
 	began := time.Now()
 	load := newBalancer(w, fronts...).load(custom, immediate)
