@@ -132,7 +132,7 @@ func (b *balancer) load(flows ...deployed) *rolling {
 
 // Every process is replaced in turn under load, as an upgrade does it, with deploys in between: no request fails, no run
 // is lost, none is executed twice. It runs alone: what shares the machine would take its rate.
-func TestRollingRestart(t *testing.T) { //nolint:paralleltest // as said
+func TestRollingRestart(t *testing.T) {
 	w := newWorldOf(t, 30*time.Second)
 	fronts := []*role{w.ingress, w.another("ingress-two")}
 	few := []string{"--slots", "8"} // each deploy starts guests anew, and two cores have enough to do

@@ -221,7 +221,7 @@ func seenAs(user, env string) func(*http.Request) {
 }
 
 // Its cluster has the machine to itself: three servers that elect a leader under load need it.
-func TestTheSeedsStory(t *testing.T) { //nolint:tparallel,paralleltest // as said
+func TestTheSeedsStory(t *testing.T) {
 	t.Run("in one process", func(t *testing.T) {
 		t.Parallel()
 		oneProcess(t).tell()

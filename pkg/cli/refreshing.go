@@ -28,7 +28,7 @@ type refreshing struct {
 
 // of puts the source of an environment's credentials together.
 func (r refreshing) of(p *parts, log zerolog.Logger) *refresh.Source {
-	own := byEnvironment{}
+	own := make(byEnvironment, 1)
 	own[p.env] = p
 	return refresh.New(refresh.Config{Environment: p.env, Points: refreshPoints(), Registerer: r.reg}, refresh.Deps{
 		Store: r.credentials, Cached: r.cached, Leases: p.store.Leases(), Accounts: accountRecords{p.store}, Apps: r.apps,
