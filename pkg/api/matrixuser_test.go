@@ -101,13 +101,13 @@ func strangers(t *testing.T, route api.Route, c cell) {
 	theirsOf := func(token *behalf.ConnectToken) { token.Project = theirs }
 	bearers := map[string]func(*world) string{
 		"another user":                    func(w *world) string { return w.bearer(w.dev, "another") },
-		"the same id in another project":  func(w *world) string { return w.bearer(w.dev, "user-"+"canary", theirsOf) },
+		"the same id in another project":  func(w *world) string { return w.bearer(w.dev, "user-canary", theirsOf) },
 		"the same user in production":     func(w *world) string { return w.bearer(w.prod, "user-canary") },
 		"another user, and in production": func(w *world) string { return w.bearer(w.prod, "another") },
 	}
 	names := strings.Contains(route.Pattern, "{account}") || strings.Contains(route.Pattern, "{user")
-	for who, make := range bearers {
-		bearer := make(w)
+	for who, issue := range bearers {
+		bearer := issue(w)
 		before := w.dev.ofMine()
 		if strings.Contains(who, "production") {
 			flat(t, w.ask(asked{route, c, there}, bearer, behalf.Development), 403, "forbidden")
@@ -124,7 +124,7 @@ func strangers(t *testing.T, route api.Route, c cell) {
 			flat(t, a, 404, "not_found")
 		}
 		if !names && !c.creates {
-			if e := empty.ask(asked{route, c, there}, make(empty), ""); !same(a, e) {
+			if e := empty.ask(asked{route, c, there}, issue(empty), ""); !same(a, e) {
 				t.Errorf("%s is answered %d %s; in an empty Behalf: %d %s", who, a.status, a.body, e.status, e.body)
 			}
 		}

@@ -131,6 +131,7 @@ func (s *Server) keys(w http.ResponseWriter, r *http.Request) error {
 	}
 	account, err := s.tryKeys(r.Context(), v, values, "")
 	if err != nil && v.token.Use.State == "" {
+		s.log(err)
 		s.showEntry(w, v, entry{public: v.publicOf(values), problem: shown(err)})
 		return nil
 	}
