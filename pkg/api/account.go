@@ -126,7 +126,7 @@ func (a *API) findOwn(r *http.Request, c call) (behalf.Account, error) {
 		return behalf.Account{}, noAccount()
 	}
 	account, err := c.Accounts.FindAccount(r.Context(), c.Project, id)
-	if fault.Is(err, fault.NotFound) || err == nil && account.Project != c.Project {
+	if fault.Is(err, fault.NotFound) || err == nil && (account.Project != c.Project || c.user != "" && account.User != c.user) {
 		return behalf.Account{}, noAccount()
 	}
 	return account, err

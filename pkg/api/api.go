@@ -80,6 +80,8 @@ type Deps struct {
 	Load Loader
 	// Pages are those on which users connect accounts. Nil means that there are none here.
 	Pages Pages
+	// Connector keeps what users hand over without a page.
+	Connector Connector
 	// Render writes a run's result as the ingress would. Nil writes it plainly.
 	Render Renderer
 	// Ready tells what speaks against serving. Nil means nothing ever does.
@@ -117,6 +119,8 @@ type API struct {
 	deployer *Deployer
 	metrics  *metrics
 	mux      *http.ServeMux
+	// byUser has the patterns of the routes for which a connect token will do.
+	byUser   map[string]bool
 	document func() (json.RawMessage, error)
 
 	addresses *web.Limiter
@@ -134,7 +138,7 @@ func New(cfg Config, deps Deps) *API {
 		deps.Render = renderPlainly
 	}
 	a := &API{
-		cfg: cfg, deps: deps, mux: http.NewServeMux(),
+		cfg: cfg, deps: deps, mux: http.NewServeMux(), byUser: map[string]bool{},
 		deployer:  NewDeployer(cfg.Links, deps.Environments, deps.Load),
 		metrics:   newMetrics(deps.Registerer),
 		document:  sync.OnceValues(Document),
@@ -144,7 +148,9 @@ func New(cfg Config, deps Deps) *API {
 		perUser:   web.NewLimiter(cfg.PerUser),
 	}
 	for _, route := range a.routes() {
-		a.mux.Handle(route.Method+" "+route.Pattern, a.handler(route))
+		pattern := route.Method + " " + route.Pattern
+		a.mux.Handle(pattern, a.handler(route))
+		a.byUser[pattern] = route.ByUser
 	}
 	return a
 }

@@ -81,14 +81,14 @@ type one[T any] struct {
 	Data T `json:"data"`
 }
 
+// apps lists the apps in the shape of our other lists.
 func (a *API) apps(w http.ResponseWriter, r *http.Request, _ call) error {
-	q, err := parseQuery(r.URL, "q", "after", "limit")
+	data, cursor, err := a.listApps(r)
 	if err != nil {
 		return err
 	}
-	return listed(w, q, a.deps.Catalog.Apps(), func(v AppView) (string, string) {
-		return string(v.Slug), v.Name + "\n" + v.Description
-	})
+	web.WriteJSON(w, http.StatusOK, newPage(data, cursor))
+	return nil
 }
 
 func (a *API) app(w http.ResponseWriter, r *http.Request, _ call) error {
@@ -130,11 +130,21 @@ func (a *API) action(w http.ResponseWriter, r *http.Request, _ call) error {
 	return nil
 }
 
-// listed answers with one page of what has the text of `q` in it. What an entry is called is its cursor.
+// listed answers with the page that picked finds.
 func listed[T any](w http.ResponseWriter, q query, all []T, names func(T) (id, text string)) error {
-	limit, err := q.limit()
+	data, cursor, err := picked(q, all, names)
 	if err != nil {
 		return err
+	}
+	web.WriteJSON(w, http.StatusOK, newPage(data, cursor))
+	return nil
+}
+
+// picked is one page of what has the text of `q` in it, and the cursor of the next. What an entry is called is its cursor.
+func picked[T any](q query, all []T, names func(T) (id, text string)) ([]T, string, error) {
+	limit, err := q.limit()
+	if err != nil {
+		return nil, "", err
 	}
 	wanted, after := strings.ToLower(q.text("q")), q.text("after")
 	skipping := after != ""
@@ -147,15 +157,13 @@ func listed[T any](w http.ResponseWriter, q query, all []T, names func(T) (id, t
 			skipping = id != after
 		case !strings.Contains(strings.ToLower(id+"\n"+text), wanted):
 		case len(data) == limit:
-			web.WriteJSON(w, http.StatusOK, newPage(data, cursor))
-			return nil
+			return data, cursor, nil
 		default:
 			data, cursor = append(data, v), id
 		}
 	}
 	if skipping {
-		return invalid("after must be a cursor that a page before gave")
+		return nil, "", invalid("after must be a cursor that a page before gave")
 	}
-	web.WriteJSON(w, http.StatusOK, newPage(data, ""))
-	return nil
+	return data, "", nil
 }

@@ -1,8 +1,8 @@
 package api
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -10,7 +10,6 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
-	"github.com/behalf-dev/behalf/pkg/secret"
 	"github.com/behalf-dev/behalf/pkg/web"
 )
 
@@ -140,10 +139,15 @@ func unlessZero[T comparable](v T) *T {
 // wantsSecrets reads include_credentials.
 func wantsSecrets(q query, c call) (bool, error) {
 	wanted, err := q.flag("include_credentials")
-	if err == nil && wanted && c.Secrets == nil {
-		return false, fault.New(fault.Forbidden, "api", "this API hands no credentials out")
+	switch {
+	case err != nil || !wanted:
+		return false, err
+	case c.user != "":
+		return false, forbidden("credentials are for a backend that has a token of its client, never for a connect token")
+	case c.Secrets == nil:
+		return false, forbidden("this API hands no credentials out")
 	}
-	return wanted, err
+	return true, nil
 }
 
 // note tells the operator who was given credentials, of how many accounts.
@@ -168,7 +172,7 @@ func (a *API) connectAccounts(w http.ResponseWriter, r *http.Request, c call) er
 	if err != nil {
 		return err
 	}
-	found, err := c.Accounts.ListAccounts(r.Context(), wanted)
+	found, err := visible(r.Context(), c, wanted)
 	if err != nil {
 		return err
 	}
@@ -180,6 +184,15 @@ func (a *API) connectAccounts(w http.ResponseWriter, r *http.Request, c call) er
 	a.note(s)
 	web.WriteJSON(w, http.StatusOK, newConnectPage(views, found.Cursor, wanted.After == ""))
 	return nil
+}
+
+// visible lists accounts as far as the caller may know of them.
+func visible(ctx context.Context, c call, wanted AccountQuery) (AccountPage, error) {
+	if !c.sees(wanted.User) {
+		return AccountPage{}, nil
+	}
+	wanted.User = cmp.Or(wanted.User, c.user)
+	return c.Accounts.ListAccounts(ctx, wanted)
 }
 
 func accountQuery(q query, c call) (_ AccountQuery, err error) {
@@ -245,25 +258,21 @@ func (a *API) connectByUser(w http.ResponseWriter, r *http.Request, c call) erro
 	if err != nil {
 		return err
 	}
-	user, err := behalf.ParseExternalUserID(r.PathValue("user"))
-	if err != nil {
-		return noUser()
-	}
 	secrets, err := wantsSecrets(q, c)
 	if err != nil {
 		return err
 	}
-	wanted := AccountQuery{Project: c.Project, User: user}
+	wanted := AccountQuery{Project: c.Project}
 	if q.has("app") {
 		if err := wanted.of(q.text("app")); err != nil {
 			return err
 		}
 	}
-	if _, err := c.Users.User(r.Context(), c.Project, user); fault.Is(err, fault.NotFound) {
-		return noUser()
-	} else if err != nil {
+	user, err := namedUser(r, c)
+	if err != nil {
 		return err
 	}
+	wanted.User = user.External
 	s, views := a.shower(c, secrets), []connectView{}
 	err = eachPage(r.Context(), c, wanted, func(ctx context.Context, page []behalf.Account) error {
 		more, err := s.all(ctx, page)
@@ -292,57 +301,6 @@ func eachPage(ctx context.Context, c call, q AccountQuery, each func(context.Con
 	}
 }
 
-// connectRequest is what the Connect API sends for a new account of an app with keys. Its fields are a text.
-type connectRequest struct {
-	App    string  `json:"app_slug"`
-	Fields string  `json:"cfmap_json"`
-	Name   *string `json:"name"`
-	// Account and Token belong to the pages on which users connect by themselves.
-	Account string        `json:"account_id"`
-	Token   secret.String `json:"connect_token"`
-}
-
-// connectCreate makes an account for a user whom the backend names.
-func (a *API) connectCreate(w http.ResponseWriter, r *http.Request, c call) error {
-	q, err := parseQuery(r.URL, "external_user_id", "oauth_app_id")
-	if err != nil {
-		return err
-	}
-	var req connectRequest
-	if err := web.DecodeTolerantJSON(w, r, maxAccount, &req); err != nil {
-		return err
-	}
-	switch {
-	case req.Account != "":
-		return invalid("an account is connected again by its user: make a connect token, and open its link")
-	case !q.has("external_user_id"):
-		return invalid("external_user_id must say whose account it is to be")
-	case q.has("oauth_app_id"):
-		return invalid("oauth_app_id is for accounts that a user connects: make a connect token, and open its link")
-	}
-	given := accountRequest{App: req.App, User: q.text("external_user_id"), Credential: json.RawMessage(req.Fields)}
-	if req.Name != nil {
-		given.Name = *req.Name
-	}
-	account, err := a.newAccount(given, c.Project)
-	if err != nil {
-		return err
-	}
-	word := secret.New(req.Fields)
-	if account.Grant, err = c.Credentials.Grant(word); err != nil {
-		return err
-	}
-	if err := storeAccount(r.Context(), c, account, word); err != nil {
-		return err
-	}
-	view, err := a.shower(c, false).one(r.Context(), account)
-	if err != nil {
-		return err
-	}
-	web.WriteJSON(w, http.StatusOK, view)
-	return nil
-}
-
 const (
 	// deleteAtOnce is how many accounts are deleted at the same time.
 	deleteAtOnce = 8
@@ -350,12 +308,13 @@ const (
 	deleteFor = 20 * time.Second
 )
 
-// deleteByApp deletes the accounts of all users of an app, named by its slug or by the id of the project's own client.
+// deleteByApp deletes the accounts that all users have of an app, or by a connect token those of its user. The app is named
+// by its slug, or by the id of the project's own client.
 func (a *API) deleteByApp(w http.ResponseWriter, r *http.Request, c call) error {
 	if _, err := parseQuery(r.URL); err != nil {
 		return err
 	}
-	wanted := AccountQuery{Project: c.Project}
+	wanted := AccountQuery{Project: c.Project, User: c.user}
 	if err := wanted.of(r.PathValue("app")); err != nil || wanted.OAuthApp == "" && !a.deps.Apps.Known(wanted.App) {
 		return notFound("no such app")
 	}

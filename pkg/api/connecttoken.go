@@ -168,6 +168,7 @@ func (a *API) validateConnectToken(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
+	crosses(w.Header(), r, token)
 	view := connectTokenView{
 		Project: token.Project, Environment: env, OAuthApp: token.OAuthApp,
 		SuccessURI: token.Return.SuccessURI, ErrorURI: token.Return.ErrorURI, Account: token.Use.Account,
@@ -195,20 +196,4 @@ func (v *connectTokenView) judge(token behalf.ConnectToken, app string, apps []A
 	default:
 		v.Success = true
 	}
-}
-
-// findConnectToken looks in each environment: a token does not say its own.
-func (a *API) findConnectToken(ctx context.Context, text secret.String) (behalf.ConnectToken, behalf.Environment, error) {
-	hash := auth.Hash(text)
-	for _, env := range behalf.Environments() {
-		stores, ok := a.deps.Environments[env]
-		if !ok {
-			continue
-		}
-		found, err := stores.ConnectTokens.ConnectToken(ctx, hash)
-		if !fault.Is(err, fault.NotFound) {
-			return found, env, err
-		}
-	}
-	return behalf.ConnectToken{}, "", notFound("no such connect token")
 }

@@ -45,15 +45,7 @@ func newConnectPage[T any](data []T, cursor string, first bool) connectPage[T] {
 }
 
 func (a *API) connectUsers(w http.ResponseWriter, r *http.Request, c call) error {
-	q, err := parseQuery(r.URL, "q", "limit", "after")
-	if err != nil {
-		return err
-	}
-	limit, err := q.limit()
-	if err != nil {
-		return err
-	}
-	found, err := c.Users.Users(r.Context(), UserQuery{Project: c.Project, Search: q.text("q"), After: q.text("after"), Limit: limit})
+	found, first, err := listUsers(r, c)
 	if err != nil {
 		return err
 	}
@@ -61,7 +53,7 @@ func (a *API) connectUsers(w http.ResponseWriter, r *http.Request, c call) error
 	for i, u := range found.Users {
 		data[i] = connectUserView{u.ID, u.External, u.CreatedAt, u.UpdatedAt}
 	}
-	web.WriteJSON(w, http.StatusOK, newConnectPage(data, found.Cursor, !q.has("after")))
+	web.WriteJSON(w, http.StatusOK, newConnectPage(data, found.Cursor, first))
 	return nil
 }
 
@@ -71,13 +63,11 @@ func (a *API) deleteUser(w http.ResponseWriter, r *http.Request, c call) error {
 	if _, err := parseQuery(r.URL); err != nil {
 		return err
 	}
-	user, err := behalf.ParseExternalUserID(r.PathValue("user"))
+	user, err := namedUser(r, c)
 	if err != nil {
-		return noUser()
+		return err
 	}
-	if _, err = c.Users.User(r.Context(), c.Project, user); err == nil {
-		_, err = removeUser(r.Context(), c, user)
-	}
+	_, err = removeUser(r.Context(), c, user.External)
 	if fault.Is(err, fault.NotFound) {
 		return noUser()
 	}

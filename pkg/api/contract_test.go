@@ -307,6 +307,9 @@ func snippet(route api.Route) string {
 	security := "[]"
 	if route.Scope != "" {
 		security = fmt.Sprintf("[{oauth: [%s]}]", route.Scope)
+		if route.ByUser {
+			security = fmt.Sprintf("[{oauth: [%s]}, {connectToken: []}]", route.Scope)
+		}
 	}
 	return fmt.Sprintf(`
   %s:
@@ -377,6 +380,9 @@ func sameScope(security any, route api.Route) error {
 	}
 	if len(list) == 0 || fmt.Sprint(list[0]) != want {
 		return fmt.Errorf("write security: [{oauth: [%s]}]", route.Scope)
+	}
+	if byUser := slices.ContainsFunc(list, func(way any) bool { return fmt.Sprint(way) == "map[connectToken:[]]" }); byUser != route.ByUser {
+		return fmt.Errorf("security is %v; it has {connectToken: []} where, and only where, a connect token will do", security)
 	}
 	return nil
 }

@@ -48,6 +48,8 @@ func ExampleRoutes() {
 	// GET    /v1/connect/users/{user}/accounts connect
 	// GET    /v1/connect/users                 connect
 	// DELETE /v1/connect/users/{user...}       connect
+	// GET    /v1/connect/apps                  connect
+	// GET    /v1/connect/apps/{app}            connect
 	// PUT    /v1/accounts/{account}            connect
 	// PATCH  /v1/users/{user}                  connect
 	// POST   /v1/users/forget                  manage

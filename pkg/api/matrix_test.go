@@ -83,6 +83,9 @@ func cells() map[string]cell {
 		"PUT /v1/env/{variable}":    {status: 200, creates: true, body: `{"value":"another"}`},
 		"DELETE /v1/env/{variable}": {status: 204},
 
+		"GET /v1/connect/apps":       {status: 200},
+		"GET /v1/connect/apps/{app}": {status: 200, public: true},
+
 		"GET /v1/apps":             {status: 200},
 		"GET /v1/apps/{app}":       {status: 200, public: true},
 		"GET /v1/actions":          {status: 200},

@@ -38,7 +38,8 @@ func newPage[T any](data []T, cursor string) page[T] {
 	return p
 }
 
-// query is the checked query string of a request: only these parameters, each once.
+// query is the checked query string of a request: only these parameters, each once, but for category_ids, which clients
+// repeat.
 type query struct{ values url.Values }
 
 func parseQuery(u *url.URL, allowed ...string) (query, error) {
@@ -54,7 +55,7 @@ func parseQuery(u *url.URL, allowed ...string) (query, error) {
 			return query{}, invalid("lists are read forwards only: send after, with the end_cursor of the page before")
 		case !slices.Contains(allowed, name):
 			return query{}, fault.Newf(fault.Invalid, "api", "no such parameter here; there are %q", allowed)
-		case len(given) > 1:
+		case len(given) > 1 && name != "category_ids":
 			return query{}, invalid(name + " is given more than once")
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/behalf-dev/behalf/pkg/auth"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/web"
@@ -17,6 +18,8 @@ type Route struct {
 	Method  string
 	Pattern string
 	Scope   behalf.Scope
+	// ByUser says that a connect token will do, so that a page of the application may call it for its one user.
+	ByUser bool
 }
 
 // Routes lists every route of the API.
@@ -44,11 +47,19 @@ type call struct {
 	behalf.Identity
 	Env
 	environment behalf.Environment
+	// user is the one of a connect token, to whom all that is done is confined. Empty for a client.
+	user behalf.ExternalUserID
+}
+
+// sees says whether the caller may know of this user. For no user it is true.
+func (c call) sees(user behalf.ExternalUserID) bool {
+	return c.user == "" || user == "" || user == c.user
 }
 
 func (a *API) routes() []row {
-	route := func(method, pattern string, scope behalf.Scope) Route { return Route{method, pattern, scope} }
-	open := func(method, pattern string) Route { return Route{method, pattern, ""} }
+	route := func(method, pattern string, scope behalf.Scope) Route { return Route{method, pattern, scope, false} }
+	byUser := func(method, pattern string) Route { return Route{method, pattern, behalf.ScopeConnect, true} }
+	open := func(method, pattern string) Route { return Route{method, pattern, "", false} }
 	return []row{
 		{Route: open("GET", "/healthz"), open: plain(web.Healthz())},
 		{Route: open("GET", "/readyz"), open: plain(web.Readyz(a.lacking))},
@@ -72,15 +83,17 @@ func (a *API) routes() []row {
 		{Route: route("DELETE", "/v1/deadletters/{letter}", behalf.ScopeManage), serve: a.discardLetter},
 		{Route: route("GET", "/v1/events", behalf.ScopeManage), serve: a.events},
 		{Route: route("GET", "/v1/events/{event}", behalf.ScopeManage), serve: a.event},
-		{Route: route("GET", "/v1/connect/accounts", behalf.ScopeConnect), serve: a.connectAccounts},
-		{Route: route("POST", "/v1/connect/accounts", behalf.ScopeConnect), serve: a.connectCreate},
-		{Route: route("GET", "/v1/connect/accounts/{account}", behalf.ScopeConnect), serve: a.connectAccount},
-		{Route: route("DELETE", "/v1/connect/accounts/{account}", behalf.ScopeConnect), serve: a.deleteAccount},
+		{Route: byUser("GET", "/v1/connect/accounts"), serve: a.connectAccounts},
+		{Route: byUser("POST", "/v1/connect/accounts"), serve: a.connectCreate},
+		{Route: byUser("GET", "/v1/connect/accounts/{account}"), serve: a.connectAccount},
+		{Route: byUser("DELETE", "/v1/connect/accounts/{account}"), serve: a.deleteAccount},
 		{Route: route("DELETE", "/v1/connect/accounts/app/{app}", behalf.ScopeConnect), serve: a.deleteByApp},
-		{Route: route("DELETE", "/v1/connect/apps/{app}/accounts", behalf.ScopeConnect), serve: a.deleteByApp},
-		{Route: route("GET", "/v1/connect/users/{user}/accounts", behalf.ScopeConnect), serve: a.connectByUser},
+		{Route: byUser("DELETE", "/v1/connect/apps/{app}/accounts"), serve: a.deleteByApp},
+		{Route: byUser("GET", "/v1/connect/users/{user}/accounts"), serve: a.connectByUser},
 		{Route: route("GET", "/v1/connect/users", behalf.ScopeConnect), serve: a.connectUsers},
-		{Route: route("DELETE", "/v1/connect/users/{user...}", behalf.ScopeConnect), serve: a.deleteUser},
+		{Route: byUser("DELETE", "/v1/connect/users/{user...}"), serve: a.deleteUser},
+		{Route: byUser("GET", "/v1/connect/apps"), serve: a.connectApps},
+		{Route: byUser("GET", "/v1/connect/apps/{app}"), serve: a.app},
 
 		{Route: route("PUT", "/v1/accounts/{account}", behalf.ScopeConnect), serve: a.importAccount},
 		{Route: route("PATCH", "/v1/users/{user}", behalf.ScopeConnect), serve: a.configureUser},
@@ -104,13 +117,13 @@ func (a *API) routes() []row {
 		{Route: route("PUT", "/v1/env/{variable}", behalf.ScopeManage), serve: a.setVariable},
 		{Route: route("DELETE", "/v1/env/{variable}", behalf.ScopeManage), serve: a.unsetVariable},
 
-		{Route: route("GET", "/v1/apps", behalf.ScopeConnect), serve: a.apps},
-		{Route: route("GET", "/v1/apps/{app}", behalf.ScopeConnect), serve: a.app},
+		{Route: byUser("GET", "/v1/apps"), serve: a.apps},
+		{Route: byUser("GET", "/v1/apps/{app}"), serve: a.app},
 		{Route: route("GET", "/v1/actions", behalf.ScopeConnect), serve: a.actions},
 		{Route: route("GET", "/v1/actions/{action}", behalf.ScopeConnect), serve: a.action},
 
 		{Route: route("POST", "/v1/connect/tokens", behalf.ScopeConnect), serve: a.createConnectToken},
-		{Route: open("GET", "/v1/connect/tokens/{token}/validate"), open: a.validateConnectToken},
+		{Route: Route{"GET", "/v1/connect/tokens/{token}/validate", "", true}, open: a.validateConnectToken},
 		{Route: route("GET", "/v1/connect/oauth_apps", behalf.ScopeManage), serve: a.oauthApps},
 		{Route: route("POST", "/v1/connect/oauth_apps", behalf.ScopeManage), serve: a.createOAuthApp},
 		{Route: route("GET", "/v1/connect/oauth_apps/{oauth_app}", behalf.ScopeManage), serve: a.oauthApp},
@@ -135,9 +148,13 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r = withoutProject(r)
 	matched, pattern := a.mux.Handler(r)
+	crossed := a.crossed(r)
 	switch {
 	case untidy(r.URL.EscapedPath()): // the mux would send such a path elsewhere, and no client of ours means that
 		web.WriteError(rec, notFound("no such route"))
+	case crossed != "":
+		pattern = crossed
+		preflight(rec, r)
 	case pattern == "", slashless(pattern, r.URL.Path):
 		web.WriteError(rec, unmatched(rec.Header(), matched, r))
 	default:
@@ -163,7 +180,7 @@ func (a *API) handler(route row) http.Handler {
 		if route.Scope == "" || route.capable != nil && route.capable(r) {
 			return route.open(w, r)
 		}
-		c, err := a.authorize(r, route.Scope)
+		c, err := a.authorize(w.Header(), r, route.Route)
 		if err != nil {
 			return err
 		}
@@ -171,8 +188,15 @@ func (a *API) handler(route row) http.Handler {
 	})
 }
 
-func (a *API) authorize(r *http.Request, scope behalf.Scope) (call, error) {
-	id, err := a.identity(r)
+func (a *API) authorize(h http.Header, r *http.Request, route Route) (call, error) {
+	bearer, err := web.Bearer(r)
+	if err != nil {
+		return call{}, a.stranger(r, err)
+	}
+	if auth.IsConnectToken(bearer) {
+		return a.authorizeUser(h, r, route, bearer)
+	}
+	id, err := a.deps.Verifier.Verify(r.Context(), bearer)
 	if err != nil {
 		return call{}, a.stranger(r, err)
 	}
@@ -183,22 +207,14 @@ func (a *API) authorize(r *http.Request, scope behalf.Scope) (call, error) {
 	if err != nil {
 		return call{}, err
 	}
-	if err := id.May(scope, env); err != nil {
+	if err := id.May(route.Scope, env); err != nil {
 		return call{}, err
 	}
 	stores, ok := a.deps.Environments[env]
 	if !ok {
 		return call{}, invalid("this API does not serve " + string(env)).WithCode(string(behalf.CodeEnvironmentInvalid))
 	}
-	return call{id, stores, env}, nil
-}
-
-func (a *API) identity(r *http.Request) (behalf.Identity, error) {
-	bearer, err := web.Bearer(r)
-	if err != nil {
-		return behalf.Identity{}, err
-	}
-	return a.deps.Verifier.Verify(r.Context(), bearer)
+	return call{Identity: id, Env: stores, environment: env}, nil
 }
 
 // environment reads the header of a call. Several of them are as wrong as one that names neither.

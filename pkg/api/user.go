@@ -27,15 +27,7 @@ func viewUser(u behalf.ExternalUser) userView {
 }
 
 func (a *API) users(w http.ResponseWriter, r *http.Request, c call) error {
-	q, err := parseQuery(r.URL, "q", "limit", "after")
-	if err != nil {
-		return err
-	}
-	limit, err := q.limit()
-	if err != nil {
-		return err
-	}
-	found, err := c.Users.Users(r.Context(), UserQuery{Project: c.Project, Search: q.text("q"), After: q.text("after"), Limit: limit})
+	found, _, err := listUsers(r, c)
 	if err != nil {
 		return err
 	}
@@ -47,22 +39,29 @@ func (a *API) users(w http.ResponseWriter, r *http.Request, c call) error {
 	return nil
 }
 
+// listUsers finds the page that a request asks for, and says whether it is the first.
+func listUsers(r *http.Request, c call) (UserPage, bool, error) {
+	q, err := parseQuery(r.URL, "q", "limit", "after")
+	if err != nil {
+		return UserPage{}, false, err
+	}
+	limit, err := q.limit()
+	if err != nil {
+		return UserPage{}, false, err
+	}
+	found, err := c.Users.Users(r.Context(), UserQuery{Project: c.Project, Search: q.text("q"), After: q.text("after"), Limit: limit})
+	return found, !q.has("after"), err
+}
+
 func (a *API) user(w http.ResponseWriter, r *http.Request, c call) error {
 	if _, err := parseQuery(r.URL); err != nil {
 		return err
 	}
-	id, err := behalf.ParseExternalUserID(r.PathValue("user"))
-	if err != nil {
-		return noUser()
-	}
-	user, err := c.Users.User(r.Context(), c.Project, id)
-	if fault.Is(err, fault.NotFound) {
-		return noUser()
-	}
+	user, err := namedUser(r, c)
 	if err != nil {
 		return err
 	}
-	accounts, err := c.Accounts.Accounts(r.Context(), c.Project, id)
+	accounts, err := c.Accounts.Accounts(r.Context(), c.Project, user.External)
 	if err != nil {
 		return err
 	}
@@ -70,6 +69,19 @@ func (a *API) user(w http.ResponseWriter, r *http.Request, c call) error {
 	view.Accounts = viewAccounts(accounts, c.environment)
 	web.WriteJSON(w, http.StatusOK, view)
 	return nil
+}
+
+// namedUser finds the user whom the path of a request names. One of whom the caller may not know is none.
+func namedUser(r *http.Request, c call) (behalf.ExternalUser, error) {
+	id, err := behalf.ParseExternalUserID(r.PathValue("user"))
+	if err != nil || !c.sees(id) {
+		return behalf.ExternalUser{}, noUser()
+	}
+	user, err := c.Users.User(r.Context(), c.Project, id)
+	if fault.Is(err, fault.NotFound) {
+		return behalf.ExternalUser{}, noUser()
+	}
+	return user, err
 }
 
 // maxConfigure bounds the body of a change of config, in bytes.

@@ -595,7 +595,7 @@ func newWorld(tb testing.TB, change ...func(*api.Config, *api.Deps)) *world {
 	deps := api.Deps{
 		Environments: map[behalf.Environment]api.Env{behalf.Production: w.prod.env(), behalf.Development: w.dev.env()},
 		Verifier:     auth.NewVerifier(auth.Config{}, map[behalf.Environment]auth.Copy{behalf.Production: w.prod, behalf.Development: w.dev}),
-		Signer:       w.signer, Apps: catalogue{"slack", "github"}, Catalog: shown{}, Load: load, Registerer: w.reg, Log: zerolog.New(w.log),
+		Signer:       w.signer, Apps: catalogue{"slack", "github"}, Catalog: shown{}, Load: load, Connector: keeper{w.prod, w.dev}, Registerer: w.reg, Log: zerolog.New(w.log),
 	}
 	for _, f := range change {
 		f(&cfg, &deps)

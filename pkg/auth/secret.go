@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"strings"
 
 	"github.com/behalf-dev/behalf/pkg/secret"
 )
@@ -25,6 +26,9 @@ func NewTriggerToken() secret.String { return secret.New(triggerTokenPrefix + ra
 
 // NewConnectToken makes a token with which an end user connects an account. Keep its Hash, and show it once.
 func NewConnectToken() secret.String { return secret.New(connectTokenPrefix + random()) }
+
+// IsConnectToken says whether a bearer is a connect token, good or not, and no access token.
+func IsConnectToken(s secret.String) bool { return strings.HasPrefix(s.Reveal(), connectTokenPrefix) }
 
 // Hash is what is stored of a random secret: its SHA-256 in hexadecimal. It is enough for 256 bits at random, which no
 // list can guess, and never enough for a password.

@@ -16,7 +16,7 @@ const CallbackPath = "/connect/callback"
 // MaxConnectTokenLife is how long a connect token is good at most.
 const MaxConnectTokenLife = 4 * time.Hour
 
-// ConnectToken lets one end user connect one account, once. It is stored under the hash of its secret, in its
+// ConnectToken lets one end user connect one account, once, and until then stands for that user alone. It is stored under the hash of its secret, in its
 // environment, and forgotten when it ends.
 type ConnectToken struct {
 	V int `json:"v"`
@@ -35,6 +35,12 @@ type ConnectToken struct {
 
 // Good says whether an account can still be connected with the token.
 func (t ConnectToken) Good(now time.Time) bool { return t.Use.State == "" && now.Before(t.ExpiresAt) }
+
+// Stands says whether the token still proves its user: until it has connected an account, so that a link that was used is
+// worth nothing. While one is being connected, it does.
+func (t ConnectToken) Stands(now time.Time) bool {
+	return t.Use.State != TokenUsed && now.Before(t.ExpiresAt)
+}
 
 // TokenUse is what was done with a connect token.
 type TokenUse struct {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/connect"
@@ -83,6 +84,13 @@ func (r connectAccounts) FindAccount(ctx context.Context, project behalf.Project
 func (r connectAccounts) PutAccount(ctx context.Context, a behalf.Account, revision uint64) error {
 	_, err := r.Store.PutAccount(ctx, a, revision)
 	return err
+}
+
+// connector is the pages as the API asks them to keep what users hand over without one.
+type connector struct{ *connect.Server }
+
+func (c connector) Connect(ctx context.Context, k api.Keys) (behalf.Account, error) {
+	return c.Server.Connect(ctx, connect.Keys(k))
 }
 
 // oauthClients finds OAuth clients: projects' own, and those that are shipped.

@@ -25,6 +25,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/embedded"
 	"github.com/behalf-dev/behalf/pkg/bus/provision"
+	"github.com/behalf-dev/behalf/pkg/connect"
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/deploy"
 	"github.com/behalf-dev/behalf/pkg/fault"
@@ -368,7 +369,7 @@ func (d *dev) answer(ctx context.Context, front http.Handler) error {
 }
 
 // front puts the ingress and the API behind one address. Both drain when ctx ends.
-func (d *dev) front(ctx context.Context, signing *signing, pages api.Pages) (http.Handler, error) {
+func (d *dev) front(ctx context.Context, signing *signing, pages *connect.Server) (http.Handler, error) {
 	cfg := ingress.Config{
 		WorkflowDomain: d.file.WorkflowDomain, APIURL: d.file.APIURL, URL: d.file.IngressURL, DefaultEnvironment: behalf.Development,
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus"
+	"github.com/behalf-dev/behalf/pkg/connect"
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/oauth"
@@ -53,7 +54,7 @@ type roleDeps struct {
 	// shipped are the OAuth clients that come with us.
 	shipped map[behalf.AppSlug]oauth.Registration
 	// pages are those beside the API.
-	pages api.Pages
+	pages *connect.Server
 }
 
 // apiOf puts an API together.
@@ -68,7 +69,7 @@ func apiOf(cfg api.Config, d roleDeps, log zerolog.Logger) (*api.API, error) {
 	}
 	return api.New(cfg, api.Deps{
 		Environments: apiEnvironments(d.all, d.credentials), Verifier: d.all.verifier(), Signer: d.signer, Apps: d.apps,
-		Catalog: shown, Load: load, Pages: d.pages, Render: ingress.Render, Ready: d.ready, Registerer: d.reg, Log: log,
+		Catalog: shown, Load: load, Pages: d.pages, Connector: connector{d.pages}, Render: ingress.Render, Ready: d.ready, Registerer: d.reg, Log: log,
 	}), nil
 }
 

@@ -32,7 +32,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) error {
 		s.fail(w, v, err)
 		return nil
 	}
-	values, err := v.filled(form)
+	values, err := v.filled(typed(form))
 	if err != nil {
 		s.showEntry(w, v, entry{public: v.publicOf(values), problem: shown(err)})
 		return nil

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,6 +24,8 @@ type found struct {
 	credential credential.Credential
 	identity   app.Identity
 	own        behalf.OAuthAppID
+	// name is what the user calls it. Empty for what the service says.
+	name string
 }
 
 // maxFailures is how many tries one token has, so that it is no way to try out stolen keys.
@@ -187,7 +190,7 @@ func (v *visit) place(ctx context.Context, f found, now time.Time) (behalf.Accou
 
 // put says in the record what is now in the credential.
 func (f found) put(a *behalf.Account, now time.Time) {
-	if name := label(f.identity); name != "" {
+	if name := cmp.Or(f.name, label(f.identity)); name != "" {
 		a.Name = name
 	}
 	a.State, a.Reason, a.UpdatedAt = behalf.AccountActive, "", now

@@ -149,11 +149,22 @@ const accessToken = "oauth_access_token" //nolint:gosec // the name of a field, 
 // maxField bounds what is filled in, in bytes: keys of services are long, at times.
 const maxField = 16 << 10
 
-// filled reads the fields of a form. Errors: Invalid, by the names that the form shows.
-func (v *visit) filled(form url.Values) (map[string]secret.String, error) {
+// typed are the fields of a form.
+func typed(form url.Values) map[string]secret.String {
+	given := map[string]secret.String{}
+	for name := range form {
+		if field, ok := strings.CutPrefix(name, fieldPrefix); ok {
+			given[field] = secret.New(form.Get(name))
+		}
+	}
+	return given
+}
+
+// filled checks what was filled in. Errors: Invalid, by the names that the form shows.
+func (v *visit) filled(given map[string]secret.String) (map[string]secret.String, error) {
 	values := map[string]secret.String{}
 	for _, f := range v.fields() {
-		value := strings.TrimSpace(form.Get(fieldPrefix + f.Name))
+		value := strings.TrimSpace(given[f.Name].Reveal())
 		switch {
 		case value == "" && !f.Optional:
 			return values, fault.Newf(fault.Invalid, "connect.filled", "%s is missing", cmp.Or(f.Label, f.Name))

@@ -2,6 +2,7 @@ package connect_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -74,6 +75,8 @@ type world struct {
 	clients *clients
 	http    *http.Client
 	log     *buffer
+	// said is all that a browser was answered.
+	said *buffer
 }
 
 type buffer struct {
@@ -115,7 +118,7 @@ func appOf(t *testing.T, file, slug, address string) app.App {
 
 func newWorld(t *testing.T, change ...func(*connect.Config, *connect.Deps)) *world {
 	t.Helper()
-	w := &world{t: t, vendor: oauthtest.New(t, oauthtest.Config{}), prod: newMemory(), dev: newMemory(), log: &buffer{}}
+	w := &world{t: t, vendor: oauthtest.New(t, oauthtest.Config{}), prod: newMemory(), dev: newMemory(), log: &buffer{}, said: &buffer{}}
 	id, word := w.vendor.Client()
 	w.clients = &clients{shipped: oauth.Registration{ID: id, Secret: word}}
 	vendorApp := w.vendor.App()
@@ -230,6 +233,7 @@ func (b *browser) do(method, target string, form url.Values, headers ...string) 
 	if err != nil {
 		b.w.t.Fatal(err)
 	}
+	_, _ = fmt.Fprintf(b.w.said, "%s %s %d %v %s\n", method, req.URL.Path, resp.StatusCode, resp.Header, body)
 	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
