@@ -79,4 +79,9 @@ func ExampleRoutes() {
 	// PUT    /v1/connect/oauth_apps/{oauth_app} manage
 	// DELETE /v1/connect/oauth_apps/{oauth_app} manage
 	// POST   /v1/endpoints/{endpoint}/token    manage
+	// GET    /v1/clients                       manage
+	// POST   /v1/clients                       manage
+	// GET    /v1/clients/{client}              manage
+	// POST   /v1/clients/{client}/secret       manage
+	// DELETE /v1/clients/{client}              manage
 }

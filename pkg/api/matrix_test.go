@@ -92,6 +92,12 @@ func cells() map[string]cell {
 		"GET /v1/actions/{action}": {status: 200, public: true},
 
 		"POST /v1/endpoints/{endpoint}/token": {status: 200},
+
+		"GET /v1/clients":                  {status: 200},
+		"POST /v1/clients":                 {status: 200, creates: true, body: `{"name":"backend"}`},
+		"GET /v1/clients/{client}":         {status: 200},
+		"POST /v1/clients/{client}/secret": {status: 200},
+		"DELETE /v1/clients/{client}":      {status: 204},
 	}
 }
 
@@ -108,6 +114,9 @@ func furnished(t *testing.T) (w *world, there, nothing map[string]string) {
 	w.dev.credentials["apn_canary"] = "credential-canary"
 	w.dev.oauthApps[key(mine, "oa_canary")] = behalf.OAuthApp{ID: "oa_canary", Project: mine, App: "slack", ClientID: "client-canary", CreatedAt: now, UpdatedAt: now}
 	w.dev.oauthWords["oa_canary"] = "word-canary"
+	w.dev.clients["oac_canary"] = behalf.Client{
+		ID: "oac_canary", Project: mine, Name: "client-canary", Scopes: behalf.Scopes(), Environments: []behalf.Environment{behalf.Development}, CreatedAt: now,
+	}
 	w.dev.variables[key(mine, "KEY_canary")] = variable{behalf.Variable{Name: "KEY_canary", UpdatedAt: now}, "value-canary"}
 	deployed(t, w.call(ours, "POST", "/v1/deploy", bundle("token", "one")))
 	served := deployed(t, w.call(ours, "POST", "/v1/deploy", bundle("token", "two")))
@@ -115,12 +124,12 @@ func furnished(t *testing.T) (w *world, there, nothing map[string]string) {
 	run := w.run(behalf.StateOK, func(r *behalf.Run, _ *behalf.Event) { r.User, r.Workflow = "user-canary", behalf.WorkflowID(workflow) })
 	there = map[string]string{
 		"{run}": string(run.ID), "{user...}": "user-canary", "{user}": "user-canary", "{account}": "apn_canary", "{workflow}": workflow,
-		"{endpoint}": served["endpoint_id"], "{app}": "slack", "{action}": "slack-send-message@1", "{variable}": "KEY_canary", "{oauth_app}": "oa_canary",
+		"{endpoint}": served["endpoint_id"], "{app}": "slack", "{action}": "slack-send-message@1", "{variable}": "KEY_canary", "{oauth_app}": "oa_canary", "{client}": "oac_canary",
 		"{letter}": string(letter().ID), "{event}": string(received().Event.ID),
 	}
 	nothing = map[string]string{
 		"{run}": string(behalf.NewRunID()), "{user...}": "nobody", "{user}": "nobody", "{account}": "apn_nothing", "{workflow}": "p_nothing",
-		"{endpoint}": string(behalf.NewEndpointID()), "{app}": "nothing", "{action}": "nothing@1", "{variable}": "NOTHING", "{oauth_app}": "oa_nothing",
+		"{endpoint}": string(behalf.NewEndpointID()), "{app}": "nothing", "{action}": "nothing@1", "{variable}": "NOTHING", "{oauth_app}": "oa_nothing", "{client}": "oac_nothing",
 		"{letter}": string(behalf.NewLetterID(9, now)), "{event}": string(behalf.NewRunID().Event()),
 	}
 	return w, there, nothing
@@ -139,6 +148,7 @@ func (m *memory) ofMine() string {
 	defer m.mu.Unlock()
 	return fmt.Sprint(
 		onlyMine(m.workflows), onlyMine(m.versions), onlyMine(m.users), onlyMine(m.accounts), onlyMine(m.variables),
+		only(m.clients, func(_ behalf.ClientID, c behalf.Client) bool { return c.Project == mine }),
 		onlyMine(m.oauthApps), only(m.oauthWords, func(id behalf.OAuthAppID, _ string) bool { return m.oauthApps[key(mine, id)].ID != "" }),
 		only(m.connects, func(_ string, t behalf.ConnectToken) bool { return t.Project == mine }),
 		only(m.endpoints, func(_ behalf.EndpointID, e behalf.Endpoint) bool { return e.Project == mine }),
@@ -292,6 +302,8 @@ func matrixRow(t *testing.T, route api.Route, c cell) {
 			t.Errorf("%s: %d %s; of what is not there: %d %s", who, a.status, a.body, b.status, b.body)
 		}
 	}
+	delete(w.dev.clients, "oac_lower") // one of unwelcome, which an empty Behalf has not
+	delete(w.prod.clients, "oac_lower")
 	if !c.public {
 		told = append(told, w.elsewhere(t, yours, absent)...)
 	}

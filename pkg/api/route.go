@@ -131,6 +131,12 @@ func (a *API) routes() []row {
 		{Route: route("DELETE", "/v1/connect/oauth_apps/{oauth_app}", behalf.ScopeManage), serve: a.deleteOAuthApp},
 
 		{Route: route("POST", "/v1/endpoints/{endpoint}/token", behalf.ScopeManage), serve: a.rotateToken},
+
+		{Route: route("GET", "/v1/clients", behalf.ScopeManage), serve: a.listClients},
+		{Route: route("POST", "/v1/clients", behalf.ScopeManage), serve: a.createClient},
+		{Route: route("GET", "/v1/clients/{client}", behalf.ScopeManage), serve: a.showClient},
+		{Route: route("POST", "/v1/clients/{client}/secret", behalf.ScopeManage), serve: a.rotateClient},
+		{Route: route("DELETE", "/v1/clients/{client}", behalf.ScopeManage), serve: a.revokeClient},
 	}
 }
 

@@ -24,7 +24,7 @@ func path(pattern string) string {
 	return strings.NewReplacer(
 		"{run}", string(behalf.NewRunID()), "{user...}", "abc-123", "{user}", "abc-123", "{account}", "apn_abc", "{workflow}", "p_abc",
 		"{letter}", string(behalf.NewLetterID(9, time.Unix(1, 0))), "{event}", string(behalf.NewRunID().Event()),
-		"{app}", "slack", "{action}", "slack-send-message@1", "{endpoint}", "enabc", "{token}", "ctok_abc", "{oauth_app}", "oa_abc",
+		"{app}", "slack", "{action}", "slack-send-message@1", "{endpoint}", "enabc", "{token}", "ctok_abc", "{oauth_app}", "oa_abc", "{client}", "oac_abc",
 	).Replace(pattern)
 }
 
@@ -167,9 +167,11 @@ func TestStoresAway(t *testing.T) {
 		"Accounts", "FindAccount", "PutAccount", "DeleteAccount", "PutCredential", "DeleteCredential", "Show", "Find", "List",
 		"Cancel", "Source", "Tail", "Letters", "CountLetters", "Letter", "Discard", "Open", "Replayed", "ReadEvents", "Event",
 		"ConnectToken", "PutConnectToken", "OAuthApp", "OAuthApps", "PutOAuthApp", "DeleteOAuthApp", "PutOAuthSecret", "DeleteOAuthSecret",
+		"ClientForChange", "Clients", "PutClient",
 	}
 	bodies := map[string]string{
 		"POST /v1/accounts":                      `{"app":"slack","user":"abc-123","credential":{"oauth_access_token":"canary-credential"}}`,
+		"POST /v1/clients":                       `{}`,
 		"POST /v1/connect/tokens":                `{"external_user_id":"abc-123"}`,
 		"POST /v1/connect/oauth_apps":            `{"app":"slack","client_id":"1","client_secret":"canary-credential"}`,
 		"PUT /v1/connect/oauth_apps/{oauth_app}": `{"client_secret":"canary-credential"}`,
@@ -181,6 +183,7 @@ func TestStoresAway(t *testing.T) {
 			w, failures := newWorld(t), 0
 			run := w.run(behalf.StateOK)
 			w.dev.accounts[key(mine, "apn_abc")] = behalf.Account{ID: "apn_abc", Project: mine, App: "slack", User: "abc-123"}
+			w.dev.clients["oac_abc"] = behalf.Client{ID: "oac_abc", Project: mine, Environments: []behalf.Environment{behalf.Development}}
 			w.dev.oauthApps[key(mine, "oa_abc")] = behalf.OAuthApp{ID: "oa_abc", Project: mine, App: "slack", ClientID: "1"}
 			w.dev.users[key(mine, "abc-123")] = behalf.ExternalUser{ID: "exu_1", Project: mine, External: "abc-123"}
 			w.dev.fail(method, fault.Wrap(fault.Unavailable, "store", errors.New("dial tcp 10.0.0.7: refused")))

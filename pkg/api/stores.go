@@ -123,11 +123,6 @@ type AccountPage struct {
 	Cursor   string
 }
 
-// Clients are read from the leader: a copy may be behind a revocation.
-type Clients interface {
-	ClientFromLeader(ctx context.Context, id behalf.ClientID) (behalf.Client, error)
-}
-
 // Credentials keeps the secrets of accounts.
 type Credentials interface {
 	// Grant tells what may be known of a credential as its owner sent it. Errors: Invalid when it is no credential.

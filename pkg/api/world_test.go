@@ -416,6 +416,37 @@ func (m *memory) ClientFromLeader(_ context.Context, id behalf.ClientID) (behalf
 	return c, err
 }
 
+func (m *memory) ClientForChange(_ context.Context, id behalf.ClientID) (behalf.Client, uint64, error) {
+	err := m.enter("ClientForChange")
+	defer m.mu.Unlock()
+	c, ok := m.clients[id]
+	if err == nil && !ok {
+		err = missing()
+	}
+	return c, uint64(c.Generation), err //nolint:gosec // it grows with every write
+}
+
+func (m *memory) Clients(_ context.Context, project behalf.ProjectID) ([]behalf.Client, error) {
+	err := m.enter("Clients")
+	defer m.mu.Unlock()
+	found := slices.DeleteFunc(slices.Collect(maps.Values(m.clients)), func(c behalf.Client) bool { return c.Project != project })
+	slices.SortFunc(found, func(a, b behalf.Client) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return found, err
+}
+
+func (m *memory) PutClient(_ context.Context, c behalf.Client, revision uint64) (uint64, error) {
+	err := m.enter("PutClient")
+	defer m.mu.Unlock()
+	switch {
+	case err != nil:
+		return 0, err
+	case uint64(m.clients[c.ID].Generation) != revision: //nolint:gosec // as above
+		return 0, fault.New(fault.Conflict, "memory", "another revision")
+	}
+	m.clients[c.ID] = c
+	return uint64(c.Generation), nil //nolint:gosec // as above
+}
+
 func (m *memory) Client(_ context.Context, id behalf.ClientID) (behalf.Client, error) {
 	err := m.enter("Client")
 	defer m.mu.Unlock()
@@ -606,7 +637,7 @@ func newWorld(tb testing.TB, change ...func(*api.Config, *api.Deps)) *world {
 
 func (w *world) client(c behalf.Client) {
 	w.secrets[c.ID] = auth.NewSecret()
-	c.V, c.SecretHash, c.Generation, c.CreatedAt = behalf.FormatVersion, auth.Hash(w.secrets[c.ID]), 1, time.Now()
+	c.V, c.SecretHash, c.Generation, c.CreatedAt = behalf.FormatVersion, auth.Hash(w.secrets[c.ID]), 1, time.Unix(1_764_000_000, 0).UTC()
 	for env, m := range map[behalf.Environment]*memory{behalf.Production: w.prod, behalf.Development: w.dev} {
 		if slices.Contains(c.Environments, env) || len(c.Environments) == 0 {
 			m.clients[c.ID] = c

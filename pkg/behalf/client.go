@@ -18,6 +18,9 @@ const (
 	ScopeManage  Scope = "manage"
 )
 
+// Scopes lists every scope, sorted.
+func Scopes() []Scope { return []Scope{ScopeConnect, ScopeInvoke, ScopeManage} }
+
 // ParseScopes reads a space-separated list. The names that Pipedream's clients send are accepted too: `*` is every
 // scope, connect:workflow:invoke is invoke, and every other connect:… is connect. The result is sorted, each once.
 func ParseScopes(s string) ([]Scope, error) {

@@ -179,6 +179,11 @@ func (r records) Endpoint(ctx context.Context, id behalf.EndpointID) (behalf.End
 	return found.Value, found.Revision, err
 }
 
+func (r records) ClientForChange(ctx context.Context, id behalf.ClientID) (behalf.Client, uint64, error) {
+	found, err := r.Store.ClientForChange(ctx, id)
+	return found.Value, found.Revision, err
+}
+
 func (r records) Users(ctx context.Context, q api.UserQuery) (api.UserPage, error) {
 	after, err := sequenceOf(q.After)
 	if err != nil {

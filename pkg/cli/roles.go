@@ -79,7 +79,7 @@ func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf
 		secrets := accountSecrets{env: env, credentials: credentials}
 		envs[env] = api.Env{
 			Workflows: records{p.store}, Endpoints: records{p.store}, Versions: p.store, Users: records{p.store},
-			Accounts: records{p.store}, Clients: p.store,
+			Accounts: records{p.store}, Clients: records{p.store},
 			Runs: runs{p.journal}, Credentials: secrets, Secrets: secrets, Eraser: eraser{p.journal},
 			Variables: variables{credential.NewVariables(env, credentials, variableNames{p.store})},
 			Operator:  operator{p.operator, p.journal}, Letters: p.operator, Events: p.operator,
