@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -81,26 +82,35 @@ const (
 	headerAccounts   = "X-Behalf-Accounts"
 )
 
-// externalUser reads the end user for whom the run is, or none.
-func externalUser(h http.Header) (behalf.ExternalUserID, error) {
-	theirs, err := userHeader(h, headerUserLatin1, latin1)
+// externalUser reads the end user for whom the run is, or none. The query may name one too, as text like all of it.
+func externalUser(r *http.Request) (behalf.ExternalUserID, error) {
+	theirs, err := oneUser(r.Header[headerUserLatin1], headerUserLatin1, latin1)
 	if err != nil {
 		return "", err
 	}
-	ours, err := userHeader(h, headerUserUTF8, percentDecoded)
+	ours, err := oneUser(r.Header[headerUserUTF8], headerUserUTF8, percentDecoded)
 	switch {
 	case err != nil:
 		return "", err
 	case theirs != "" && ours != "" && theirs != ours:
 		return "", behalf.FailRequestInvalid("x-pd-external-user-id and x-behalf-external-user-id name two users; send one")
-	case ours != "":
-		return ours, nil
+	case r.URL.RawQuery == "":
+		return cmp.Or(ours, theirs), nil
 	}
-	return theirs, nil
+	asked, err := oneUser(inQuery(r.URL.RawQuery, headerUserLatin1), headerUserLatin1, asItIs)
+	switch said := cmp.Or(ours, theirs); {
+	case err != nil:
+		return "", err
+	case asked != "" && said != "" && asked != said:
+		return "", behalf.FailRequestInvalid("x-pd-external-user-id names two users, in a header and in the query; send one")
+	default:
+		return cmp.Or(said, asked), nil
+	}
 }
 
-func userHeader(h http.Header, name string, decode func(string) (string, bool)) (behalf.ExternalUserID, error) {
-	values := h[name]
+func asItIs(s string) (string, bool) { return s, utf8.ValidString(s) }
+
+func oneUser(values []string, name string, decode func(string) (string, bool)) (behalf.ExternalUserID, error) {
 	if len(values) == 0 {
 		return "", nil
 	}

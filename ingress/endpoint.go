@@ -23,7 +23,7 @@ type target struct {
 // An endpoint is looked up in the store of its environment, so the environment must be read before it can be known
 // whether the endpoint exists. What cannot be an endpoint in either is told first.
 func (s *Server) endpoint(ctx context.Context, r *http.Request) (target, error) {
-	env, envErr := environmentOf(r.Header, s.cfg.DefaultEnvironment)
+	env, envErr := environmentOf(r, s.cfg.DefaultEnvironment)
 	name, path := s.split(r)
 	id, err := behalf.ParseEndpointID(name)
 	switch {
@@ -45,14 +45,22 @@ func (s *Server) endpoint(ctx context.Context, r *http.Request) (target, error) 
 	return t, err
 }
 
-// environmentOf reads the environment of a request. A header that was sent twice, or joined by a client, names none.
-func environmentOf(h http.Header, fallback behalf.Environment) (behalf.Environment, error) {
-	values := h["X-Pd-Environment"]
+// environmentOf reads the environment of a request, from its header or its query. One that was said twice in either, joined
+// by a client, or otherwise in the other, names none.
+func environmentOf(r *http.Request, fallback behalf.Environment) (behalf.Environment, error) {
+	const name = "X-Pd-Environment"
+	values, asked := r.Header[name], []string(nil)
+	if r.URL.RawQuery != "" {
+		asked = inQuery(r.URL.RawQuery, name)
+	}
+	if len(values) == 0 {
+		values, asked = asked, nil
+	}
 	if len(values) == 0 {
 		return fallback, nil
 	}
 	env, err := behalf.ParseEnvironment(values[0])
-	if err != nil || len(values) > 1 {
+	if err != nil || len(values) > 1 || len(asked) > 1 || len(asked) == 1 && asked[0] != values[0] {
 		return "", behalf.FailEnvironmentInvalid()
 	}
 	return env, nil

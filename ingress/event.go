@@ -28,7 +28,7 @@ func (c *call) newEvent(content content, body []byte) (behalf.Event, error) {
 	case len(trigger) > c.server.maxTrigger():
 		return behalf.Event{}, behalf.FailBodyTooLarge(int64(c.server.cfg.MaxBody))
 	}
-	user, err := externalUser(c.r.Header)
+	user, err := externalUser(c.r)
 	if err != nil {
 		return behalf.Event{}, err
 	}

@@ -206,6 +206,39 @@ func TestWhoTheRunIsFor(t *testing.T) {
 	}
 }
 
+// What clients send in headers, others send in the query of a URL that they were given.
+func TestTheQueryNamesUserAndEnvironment(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		query, headers, env, user, code string
+	}{
+		{"?x-pd-external-user-id=abc-123&x=1", "", "production", "abc-123", ""},
+		{"?X-PD-External-User-ID=Jos%C3%A9&x-pd-environment=development", "", "development", "José", ""},
+		{"?x-pd-external-user-id=Jos%C3%A9", "x-pd-external-user-id: Jos\xe9", "production", "José", ""},
+		{"?x-pd-environment=development", "x-pd-environment: development", "development", "", ""},
+		{"?x-pd-environment=development", "x-pd-environment: production", "", "", "environment_invalid"},
+		{"?x-pd-environment=development&x-pd-environment=production", "", "", "", "environment_invalid"},
+		{"?x-pd-environment=staging", "", "", "", "environment_invalid"},
+		{"?x-pd-external-user-id=a", "x-pd-external-user-id: b", "", "", "request_invalid"},
+		{"?x-pd-external-user-id=a&x-pd-external-user-id=a", "", "", "", "request_invalid"},
+		{"?x-pd-external-user-id=", "", "", "", "request_invalid"},
+		{"?x-pd-external-user-id=%FF", "", "production", "%FF", ""}, // no escape of UTF-8: it stays as it is written
+	} {
+		w := newWorld(behalf.AuthNone, behalf.RespondImmediate)
+		w.endpoint.Trigger.PublicDevelopment = true
+		r := request(http.MethodPost, c.query, c.headers, "")
+		if c.code != "" {
+			if res := w.send(r); res.status != 400 || res.header.Get("X-Behalf-Error") != c.code || len(w.bus.stored()) > 0 {
+				t.Errorf("%s %s: %d %s, %d events", c.query, c.headers, res.status, res.body, len(w.bus.stored()))
+			}
+			continue
+		}
+		if e := published(t, w, r); string(e.User) != c.user || string(e.Environment) != c.env {
+			t.Errorf("%s: user %q in %s", c.query, e.User, e.Environment)
+		}
+	}
+}
+
 func TestAUserIsFoundByItsLatin1Name(t *testing.T) {
 	t.Parallel()
 	w := newWorld(behalf.AuthOAuth, behalf.RespondCustom)

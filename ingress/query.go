@@ -71,6 +71,18 @@ func parseQuery(raw string) []parameter {
 	return parameters
 }
 
+// inQuery are the values of one parameter, whatever the case of its name: clients send in the query what others send in
+// headers.
+func inQuery(raw, name string) []string {
+	var values []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		if key, value, _ := strings.Cut(pair, "="); strings.EqualFold(unescaped(key), name) {
+			values = append(values, unescaped(value))
+		}
+	}
+	return values
+}
+
 func unescaped(s string) string {
 	if out, err := url.QueryUnescape(s); err == nil && utf8.ValidString(out) {
 		return out

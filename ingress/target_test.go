@@ -48,6 +48,7 @@ func FuzzTarget(f *testing.F) {
 		case a.status == http.StatusOK && len(stored) == 1 && (byHost || byPath):
 			checkPath(t, stored[0], u, byHost)
 		case a.status == http.StatusBadRequest && len(stored) == 0 && a.header.Get("X-Behalf-Error") == "request_invalid" && (byHost || byPath):
+		case a.status == http.StatusBadRequest && len(stored) == 0 && a.header.Get("X-Behalf-Error") == "environment_invalid" && u.RawQuery != "" && (byHost || byPath):
 		case a.status != http.StatusNotFound && !healthy(u) || len(stored) > 0:
 			t.Errorf("%q %q: %d %s, and %d events", host, target, a.status, a.body, len(stored))
 		}
