@@ -305,6 +305,35 @@ func (h *hunt) streamsOf(js jetstream.JetStream) {
 	}
 }
 
+// vaultPaths looks at what Vault calls everything that lies in it, and at what it keeps beside it.
+func (h *hunt) vaultPaths(v *vaultServer) {
+	h.t.Helper()
+	for _, env := range behalf.Environments() {
+		h.belowVault(v, "behalf-"+string(env)+"/metadata/", "")
+	}
+	if h.places["vault paths"] == 0 {
+		h.t.Error("no vault paths were looked through")
+	}
+}
+
+func (h *hunt) belowVault(v *vaultServer, mount, folder string) {
+	h.t.Helper()
+	list := must(v.root.Logical().ListWithContext(h.t.Context(), mount+folder))(h.t)
+	if list == nil {
+		return
+	}
+	names, _ := list.Data["keys"].([]any)
+	for _, each := range names {
+		name := folder + fmt.Sprint(each)
+		if strings.HasSuffix(name, "/") {
+			h.belowVault(v, mount, name)
+			continue
+		}
+		beside := must(v.root.Logical().ReadWithContext(h.t.Context(), mount+name))(h.t)
+		h.look("vault paths", mount+name, fmt.Appendf(nil, "%s %v", name, beside.Data))
+	}
+}
+
 // files reads every file of the test: logs, the data folder, the store of NATS.
 func (h *hunt) files(w *world) {
 	h.t.Helper()
