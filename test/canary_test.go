@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/behalf-dev/behalf/pkg/behalf"
 )
 
@@ -225,7 +227,12 @@ func (h *hunt) answer(place string, a answer) {
 // metrics reads those of every process of ours.
 func (h *hunt) metrics(w *world) {
 	h.t.Helper()
-	for _, side := range append([]string{w.apiSide, w.side}, w.sides...) {
+	h.metricsAt(w, append([]string{w.apiSide, w.side}, w.sides...)...)
+}
+
+func (h *hunt) metricsAt(w *world, sides ...string) {
+	h.t.Helper()
+	for _, side := range sides {
 		req := must(http.NewRequest(http.MethodGet, "http://"+side+"/metrics", nil))(h.t)
 		a := w.do(req)
 		if a.status != http.StatusOK {
@@ -239,17 +246,23 @@ func (h *hunt) metrics(w *world) {
 func (h *hunt) processes(w *world, roots ...*process) {
 	h.t.Helper()
 	for _, p := range append(roots, w.api.process, w.ingress.process, w.nats.process) {
-		for _, pid := range family(p.cmd.Process.Pid) {
-			for _, file := range []string{"cmdline", "environ"} {
-				data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + file)
-				if err != nil {
-					h.t.Errorf("process %d below %s: %v", pid, p.name, err)
-				}
-				if own := bytes.ReplaceAll(data, []byte("BEHALF_CLIENT_SECRET="+w.file.ClientSecret), nil); pid == p.cmd.Process.Pid {
-					data = own // the test put it there for the command line
-				}
-				h.look("process listings", p.name+" "+strconv.Itoa(pid)+" "+file, data)
+		h.tree(p, []byte("BEHALF_CLIENT_SECRET="+w.file.ClientSecret)) // the test put it there for the command line
+	}
+}
+
+// tree looks at a process, but for what the test itself has put there, and at all below it.
+func (h *hunt) tree(p *process, put []byte) {
+	h.t.Helper()
+	for _, pid := range family(p.cmd.Process.Pid) {
+		for _, file := range []string{"cmdline", "environ"} {
+			data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + file)
+			if err != nil {
+				h.t.Errorf("process %d below %s: %v", pid, p.name, err)
 			}
+			if pid == p.cmd.Process.Pid && len(put) > 0 {
+				data = bytes.ReplaceAll(data, put, nil)
+			}
+			h.look("process listings", p.name+" "+strconv.Itoa(pid)+" "+file, data)
 		}
 	}
 }
@@ -274,16 +287,50 @@ func (h *hunt) streams(w *world) {
 	h.t.Helper()
 	for _, env := range behalf.Environments() {
 		_, js := w.nats.connect(h.t, env)
-		names := js.StreamNames(h.t.Context())
-		for name := range names.Name() {
-			h.places["streams"]++
-			for _, m := range messages(h.t, js, name, ">") {
-				h.look("messages", name+" "+m.Subject, fmt.Appendf(nil, "%s %v %s", m.Subject, m.Header, m.Data))
-			}
+		h.streamsOf(js)
+	}
+}
+
+func (h *hunt) streamsOf(js jetstream.JetStream) {
+	h.t.Helper()
+	names := js.StreamNames(h.t.Context())
+	for name := range names.Name() {
+		h.places["streams"]++
+		for _, m := range messages(h.t, js, name, ">") {
+			h.look("messages", name+" "+m.Subject, fmt.Appendf(nil, "%s %v %s", m.Subject, m.Header, m.Data))
 		}
-		if err := names.Err(); err != nil {
-			h.t.Error(err)
+	}
+	if err := names.Err(); err != nil {
+		h.t.Error(err)
+	}
+}
+
+// vaultPaths looks at what Vault calls everything that lies in it, and at what it keeps beside it.
+func (h *hunt) vaultPaths(v *vaultServer) {
+	h.t.Helper()
+	for _, env := range behalf.Environments() {
+		h.belowVault(v, "behalf-"+string(env)+"/metadata/", "")
+	}
+	if h.places["vault paths"] == 0 {
+		h.t.Error("no vault paths were looked through")
+	}
+}
+
+func (h *hunt) belowVault(v *vaultServer, mount, folder string) {
+	h.t.Helper()
+	list := must(v.root.Logical().ListWithContext(h.t.Context(), mount+folder))(h.t)
+	if list == nil {
+		return
+	}
+	names, _ := list.Data["keys"].([]any)
+	for _, each := range names {
+		name := folder + fmt.Sprint(each)
+		if strings.HasSuffix(name, "/") {
+			h.belowVault(v, mount, name)
+			continue
 		}
+		beside := must(v.root.Logical().ReadWithContext(h.t.Context(), mount+name))(h.t)
+		h.look("vault paths", mount+name, fmt.Appendf(nil, "%s %v", name, beside.Data))
 	}
 }
 

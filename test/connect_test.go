@@ -65,6 +65,7 @@ func TestAUserConnectsInABrowser(t *testing.T) {
 	t.Run("in a frame", func(t *testing.T) { connectsFramed(t, h, c) })
 	t.Run("not in a frame of a stranger", func(t *testing.T) { refusesStrangersFrame(t, h, c) })
 	t.Run("with keys, which are tried", func(t *testing.T) { connectsByKeys(t, h, c) })
+	t.Run("by pages of the application", func(t *testing.T) { callsByPages(t, h, c) })
 	t.Run("by the command line", func(t *testing.T) { connectsByCommand(t, h, c) })
 	if log := h.dev.output(); strings.Contains(log, "ctok_") {
 		t.Error("a connect token is in the log")

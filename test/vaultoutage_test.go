@@ -203,6 +203,7 @@ func TestVaultGoesAway(t *testing.T) {
 	h.metrics(v.world)
 	h.streams(v.world)
 	h.files(v.world)
+	h.vaultPaths(v.vault)
 	h.report()
 }
 

@@ -43,9 +43,6 @@ func (a *API) bearing(ctx context.Context, bearer secret.String) (behalf.Connect
 	if err == nil && !token.Stands(time.Now()) {
 		err = notFound("no such connect token")
 	}
-	if err == nil {
-		_, err = a.deps.Environments[env].Users.User(ctx, token.Project, token.User)
-	}
 	if fault.Is(err, fault.NotFound) {
 		err = fault.New(fault.Unauthenticated, "api.bearing", "this connect token is unknown, was used, or has expired: make another").Because(err)
 	}
@@ -53,7 +50,7 @@ func (a *API) bearing(ctx context.Context, bearer secret.String) (behalf.Connect
 }
 
 // findConnectToken looks in each environment, because a token does not say its own, and in all of them whoever asks, so that
-// an unknown token costs the same as one that is known. Errors: NotFound, Unavailable.
+// an unknown token costs the same as one that is known. Errors: NotFound, also where its user is deleted; Unavailable.
 func (a *API) findConnectToken(ctx context.Context, text secret.String) (found behalf.ConnectToken, where behalf.Environment, err error) {
 	hash := auth.Hash(text)
 	err = notFound("no such connect token")
@@ -70,8 +67,8 @@ func (a *API) findConnectToken(ctx context.Context, text secret.String) (found b
 			err = failed
 		}
 	}
-	if where != "" {
-		err = nil
+	if where != "" { // it ends with its user
+		_, err = a.deps.Environments[where].Users.User(ctx, found.Project, found.User)
 	}
 	return found, where, err
 }

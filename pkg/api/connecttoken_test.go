@@ -93,6 +93,7 @@ func TestValidate(t *testing.T) {
 		Hash: auth.Hash(text), Project: mine, User: "user-canary", ExpiresAt: time.Now().Add(time.Hour),
 		Return: behalf.Return{SuccessURI: "https://app.example.com/ok", WebhookURI: "https://hook-canary.example"},
 	}
+	w.dev.users[key(mine, "user-canary")] = behalf.ExternalUser{ID: "exu_1", Project: mine, External: "user-canary"}
 	ask := func(change func(*behalf.ConnectToken), query string) answer {
 		changed := token
 		change(&changed)
@@ -106,13 +107,14 @@ func TestValidate(t *testing.T) {
 		t.Errorf("good: %s", good.body)
 	}
 	for name, a := range map[string]answer{
-		"no app":         ask(same, ""),
-		"an unknown app": ask(same, "?app_id=none"),
-		"another app":    ask(func(c *behalf.ConnectToken) { c.App = "github" }, "?app_id=slack"),
-		"used":           ask(func(c *behalf.ConnectToken) { c.Use.State = behalf.TokenUsed }, "?app_id=slack"),
-		"claimed":        ask(func(c *behalf.ConnectToken) { c.Use.State = behalf.TokenClaimed }, "?app_id=slack"),
-		"unknown":        w.call("", "GET", tokens+"/ctok_2/validate?app_id=slack", "", "X-Pd-Environment", ""),
-		"a wildcard":     w.call("", "GET", tokens+"/%3E/validate?app_id=slack", "", "X-Pd-Environment", ""),
+		"no app":            ask(same, ""),
+		"an unknown app":    ask(same, "?app_id=none"),
+		"another app":       ask(func(c *behalf.ConnectToken) { c.App = "github" }, "?app_id=slack"),
+		"used":              ask(func(c *behalf.ConnectToken) { c.Use.State = behalf.TokenUsed }, "?app_id=slack"),
+		"claimed":           ask(func(c *behalf.ConnectToken) { c.Use.State = behalf.TokenClaimed }, "?app_id=slack"),
+		"of a deleted user": ask(func(c *behalf.ConnectToken) { c.User = "deleted" }, "?app_id=slack"),
+		"unknown":           w.call("", "GET", tokens+"/ctok_2/validate?app_id=slack", "", "X-Pd-Environment", ""),
+		"a wildcard":        w.call("", "GET", tokens+"/%3E/validate?app_id=slack", "", "X-Pd-Environment", ""),
 	} {
 		if a.status != 200 || a.field(t, "success") != false || a.field(t, "error") == nil {
 			t.Errorf("%s: %d %s", name, a.status, a.body)

@@ -116,7 +116,7 @@ func strangers(t *testing.T, route api.Route, c cell) {
 		if a.status >= 500 || a.status == 401 {
 			t.Errorf("%s is answered %d %s", who, a.status, a.body)
 		}
-		own := strings.Contains(who, "same") && (strings.Contains(route.Pattern+c.query, "{user")) // it is their own name, elsewhere
+		own := strings.Contains(who, "same") && strings.Contains(route.Pattern+c.query, "{user") // it is their own name, elsewhere
 		if !c.public && !c.creates && !own && !same(a, b) {
 			t.Errorf("%s is answered %d %s; of what is not there: %d %s", who, a.status, a.body, b.status, b.body)
 		}

@@ -211,6 +211,14 @@ func TestSecrets(t *testing.T) {
 	if !strings.HasPrefix(auth.NewTriggerToken().Reveal(), "behalf_tt_") {
 		t.Error("a trigger's token must say what it is")
 	}
+	for _, bearer := range []secret.String{one, secret.New("a.b.c"), {}, secret.New("CTOK_x"), secret.New("ctok")} {
+		if auth.IsConnectToken(bearer) {
+			t.Error("what is no connect token is taken for one")
+		}
+	}
+	if !auth.IsConnectToken(auth.NewConnectToken()) {
+		t.Error("a connect token must say what it is")
+	}
 	if strings.Contains(auth.Hash(one), one.Reveal()) || len(auth.Hash(one)) != 64 {
 		t.Errorf("hash = %s", auth.Hash(one))
 	}

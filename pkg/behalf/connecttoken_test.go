@@ -89,3 +89,18 @@ func TestAConnectTokenIsGoodUntilItIsClaimedOrEnds(t *testing.T) {
 		}
 	}
 }
+
+func TestAConnectTokenStandsForItsUserUntilItIsUsedOrEnds(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	token := behalf.ConnectToken{ExpiresAt: now.Add(time.Minute)}
+	if !token.Stands(now) || token.Stands(now.Add(time.Minute)) {
+		t.Error("it does not end when it says")
+	}
+	for state, want := range map[behalf.TokenState]bool{behalf.TokenClaimed: true, behalf.TokenUsed: false} {
+		token.Use.State = state
+		if token.Stands(now) != want {
+			t.Errorf("%s: it stands is not %v", state, want)
+		}
+	}
+}

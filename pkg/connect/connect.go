@@ -83,6 +83,8 @@ type Tokens interface {
 
 // Accounts are the accounts of users, without their credentials. To put the first one of a user makes the user.
 type Accounts interface {
+	// User finds whose they are. Errors: NotFound, Unavailable.
+	User(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) (behalf.ExternalUser, error)
 	Accounts(ctx context.Context, project behalf.ProjectID, user behalf.ExternalUserID) ([]behalf.Account, error)
 	FindAccount(ctx context.Context, project behalf.ProjectID, id behalf.AccountID) (behalf.Account, uint64, error)
 	PutAccount(ctx context.Context, a behalf.Account, revision uint64) error

@@ -179,6 +179,32 @@ func TestATokenIsGoodOnce(t *testing.T) {
 	}
 }
 
+func TestATokenEndsWithItsUser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token, b := w.token(), w.browser()
+	page, back := b.entry(token, "keyed", link), b.consent(token, "jane", link)
+	w.dev.mu.Lock()
+	w.dev.deleted = user
+	w.dev.mu.Unlock()
+	form := page.form()
+	form.Set("field_region", "eu")
+	form.Set("field_api_key", w.vendor.Grant("jane").Access)
+	for what, a := range map[string]answer{
+		"the way back": b.get(back.String()), "the form": b.do("POST", "/connect/keys", form), "the page": b.entry(token, "vendor", link),
+		"another start": b.do("POST", "/connect/start", values("token", token, "app", "vendor")),
+	} {
+		if a.status != 404 || !strings.Contains(a.body, "This link has expired") {
+			t.Errorf("%s: %d %s", what, a.status, a.body)
+		}
+	}
+	_, err := w.hand(token, "keyed", w.vendor.Grant("jane").Access)
+	wantKind(t, err, fault.Conflict)
+	if len(w.accounts()) != 0 {
+		t.Errorf("%v", w.accounts())
+	}
+}
+
 func TestConnectingAgainHealsInPlace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -143,6 +143,7 @@ func TestWhatAProgramMayNotSend(t *testing.T) {
 	w := newWorld(t)
 	token := w.token()
 	bound := w.token(func(c *behalf.ConnectToken) { c.App = "tenant" })
+	late := w.token(func(c *behalf.ConnectToken) { c.ExpiresAt = time.Now().Add(-time.Second) })
 	fields := func(pairs ...string) func(*connect.Keys) {
 		return func(k *connect.Keys) { k.Fields = words(pairs...) }
 	}
@@ -161,8 +162,7 @@ func TestWhatAProgramMayNotSend(t *testing.T) {
 		"too much":              {token, "keyed", fault.Invalid, fields("region", "eu", "api_key", strings.Repeat("canary", 10_000))},
 		"a domain that is none": {token, "tenant", fault.Invalid, fields("subdomain", "evil.example/", "api_key", "canary")},
 		"an unknown token":      {"ctok_guess", "keyed", fault.Conflict, fields("region", "eu", "api_key", "canary")},
-		"an expired token": {w.token(func(c *behalf.ConnectToken) { c.ExpiresAt = time.Now().Add(-time.Second) }), "keyed", fault.Conflict,
-			fields("region", "eu", "api_key", "canary")},
+		"an expired token":      {late, "keyed", fault.Conflict, fields("region", "eu", "api_key", "canary")},
 	} {
 		if _, err := w.hand(c.token, c.app, "", c.change); !fault.Is(err, c.kind) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)

@@ -46,7 +46,8 @@ func (s *Server) visitOf(ctx context.Context, q url.Values) (*visit, error) {
 	return v, s.choose(ctx, v, choice{behalf.AppSlug(q.Get("app")), q.Get("oauthAppId"), q.Get("accountId")})
 }
 
-// findToken looks in each environment: a token does not say its own.
+// findToken looks in each environment: a token does not say its own. It ends with its user: who was deleted comes to be again
+// by nothing that was made before.
 func (s *Server) findToken(ctx context.Context, v *visit, hash string) error {
 	for _, env := range behalf.Environments() {
 		stores, ok := s.deps.Environments[env]
@@ -58,6 +59,12 @@ func (s *Server) findToken(ctx context.Context, v *visit, hash string) error {
 			continue
 		}
 		v.Env, v.environment, v.token, v.revision = stores, env, token, revision
+		if err != nil {
+			return err
+		}
+		if _, err = v.Accounts.User(ctx, token.Project, token.User); fault.Is(err, fault.NotFound) {
+			return unknownLink()
+		}
 		return err
 	}
 	return unknownLink()

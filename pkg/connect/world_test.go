@@ -295,6 +295,7 @@ type memory struct {
 	accounts    map[behalf.AccountID]behalf.Account
 	credentials credential.Store
 	broken      error
+	deleted     behalf.ExternalUserID
 }
 
 func newMemory() *memory {
@@ -345,6 +346,15 @@ func (m *memory) TakeConsent(_ context.Context, hash string) (behalf.Consent, er
 		return c, fault.New(fault.NotFound, "memory", "")
 	}
 	return c, nil
+}
+
+func (m *memory) User(_ context.Context, p behalf.ProjectID, u behalf.ExternalUserID) (behalf.ExternalUser, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if u == m.deleted {
+		return behalf.ExternalUser{}, fault.New(fault.NotFound, "memory", "")
+	}
+	return behalf.ExternalUser{Project: p, External: u}, nil
 }
 
 func (m *memory) Accounts(_ context.Context, p behalf.ProjectID, u behalf.ExternalUserID) ([]behalf.Account, error) {
