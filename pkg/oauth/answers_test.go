@@ -69,7 +69,7 @@ func TestAnswersOfATokenEndpoint(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := oauthtest.New(t, oauthtest.Config{File: fileWith("  pkce: true\n  scopes: [read, write]")})
-			c := patient(t, v, 3*time.Second, strings.Contains(name, "stalls"))
+			c := patient(t, v, 5*time.Second, strings.Contains(name, "stalls"))
 			code, verifier := consented(t, v, c)
 			v.Fail(oauthtest.AtToken, tc.fault)
 			token, err := c.Exchange(t.Context(), code, verifier)
