@@ -69,14 +69,15 @@ func (l *lines) coming() (n int) {
 	return n
 }
 
-// settle waits until no request is coming. A client that takes its time is cut off by ReadHeaderTimeout, or here.
-func (l *lines) settle(within time.Duration) {
-	late := time.NewTimer(within)
-	defer late.Stop()
+// settle waits until no request is coming. A client that takes its time is cut off by ReadHeaderTimeout, which is less:
+// the rest is for a machine that is so busy that what has come waits to be read.
+func (l *lines) settle(ctx context.Context, within time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	for tick := time.Tick(10 * time.Millisecond); l.coming() > 0; {
 		select {
 		case <-tick:
-		case <-late.C:
+		case <-ctx.Done():
 			return
 		}
 	}

@@ -108,9 +108,9 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, cfg Serve
 		err = errors.Join(err, end)
 	}
 	<-time.After(cfg.Linger)
-	all.settle(srv.ReadHeaderTimeout)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.withDefaults().Grace)
 	defer cancel()
+	all.settle(ctx, srv.ReadTimeout)
 	if cut := srv.Shutdown(ctx); cut != nil {
 		err = errors.Join(err, cut, srv.Close())
 	}
