@@ -3,8 +3,10 @@ package web
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,8 +23,9 @@ type lines struct {
 type line struct {
 	refusing
 
-	all   *lines
-	state atomic.Int32
+	all    *lines
+	state  atomic.Int32
+	looked atomic.Bool // past the deadline of this request
 }
 
 // The states of a line.
@@ -83,13 +86,22 @@ func (l *lines) settle(ctx context.Context, within time.Duration) {
 	}
 }
 
+// Read gives also what had come in time and was not read in time: net looks at the deadline first, and on a machine that
+// is very busy it may have passed while a whole request waited.
 func (l *line) Read(b []byte) (int, error) {
 	n, err := l.refusing.Read(b)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && l.state.Load() != answering && !l.looked.Swap(true) {
+		_ = l.SetReadDeadline(time.Now().Add(lookAgain))
+		n, err = l.refusing.Read(b)
+	}
 	if n > 0 {
 		l.state.CompareAndSwap(silent, coming)
 	}
 	return n, err
 }
+
+// lookAgain is how long that read may take, once a request: for what has come already, it is at once.
+const lookAgain = time.Second
 
 func (l *line) Close() error {
 	l.all.mu.Lock()
@@ -125,6 +137,7 @@ func attended(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if l, ok := r.Context().Value(lineKey{}).(*line); ok {
 			l.state.Store(answering)
+			l.looked.Store(false)
 			defer l.state.Store(silent)
 		}
 		next.ServeHTTP(w, r)

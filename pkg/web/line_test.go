@@ -107,3 +107,45 @@ func statusLines(conn net.Conn) string {
 	}
 	return strings.Join(all, " ")
 }
+
+// behind is a listener on which a server gets to a connection only when its client has sent all.
+type behind struct {
+	net.Listener
+
+	sent <-chan struct{}
+}
+
+func (b behind) Accept() (net.Conn, error) {
+	conn, err := b.Listener.Accept()
+	<-b.sent
+	return conn, err
+}
+
+// A machine may be so busy that the time for the headers is over before the first read of a request that is there.
+func TestARequestThatCameInTimeIsReadLate(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	go func() {
+		_ = web.Serve(ctx, behind{ln, sent}, handler, web.ServerConfig{ReadHeaderTimeout: time.Nanosecond})
+	}()
+	conn := dialed(t, ln.Addr().String(), nil)
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	close(sent)
+	if statuses, _, _ := rawOn(t, conn, "", 1); len(statuses) != 1 || statuses[0] != http.StatusOK {
+		t.Errorf("answered %v", statuses)
+	}
+	// One that sends its headers bit by bit gains a second look, and no third.
+	slow := dialed(t, ln.Addr().String(), nil)
+	if statuses, _, closed := rawOn(t, slow, "GET / HTTP/1.1\r\nHost: x\r\n", 1); len(statuses) != 0 || !closed {
+		t.Errorf("half a request: %v, closed %v", statuses, closed)
+	}
+}
