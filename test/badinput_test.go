@@ -5,6 +5,8 @@ package test
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +14,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,6 +36,37 @@ type badWorld struct {
 	all     map[behalf.Environment]jetstream.JetStream
 	before  map[string]uint64
 	accepts int
+	secured secured
+}
+
+// secured are the same two roles once more, which speak TLS themselves.
+type secured struct {
+	ingress, api string
+	config       *tls.Config
+}
+
+// secure starts them.
+func (b *badWorld) secure(t *testing.T) {
+	t.Helper()
+	ca, dir := newTestCA(t), b.folder("tls")
+	cert, key := ca.issue(t, "behalf")
+	vars := []string{}
+	for name, text := range map[string]string{"CERT": cert, "KEY": key} {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		vars = append(vars, "BEHALF_TLS_"+name+"="+file)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	b.secured.config = &tls.Config{RootCAs: pool, ServerName: "behalf"}
+	transport := &http.Transport{TLSClientConfig: b.secured.config}
+	t.Cleanup(transport.CloseIdleConnections)
+	own := *b.world
+	own.http = &http.Client{Timeout: asLongAsItTakes, Transport: transport}
+	b.secured.ingress = own.role("ingress-tls", freeAddr(t), append(slices.Clone(vars), "BEHALF_METRICS_ADDR="+freeAddr(t)), "ingress").base
+	b.secured.api = own.role("api-tls", freeAddr(t), append(vars, "BEHALF_METRICS_ADDR="+freeAddr(t)), "api", "--allow-sealed").base
 }
 
 // says is what a row expects: the status, the code, and for the ingress how many events are kept, which is one where the
@@ -67,6 +103,7 @@ func TestBadInput(t *testing.T) {
 		"workflow.yaml": flow("oauth", "immediate", "", "only"),
 		"only.mjs":      `export default defineComponent({ async run({ steps }) { return { kind: typeof steps.trigger.event.body }; } });`,
 	})
+	b.secure(t)
 	b.before = b.counts(t)
 	for name, part := range map[string]func(*testing.T, *badWorld){
 		"ids": badIDs, "headers for NATS": natsHeaders, "JSON": badJSON, "HTTP": badHTTP, "tokens": badTokens,
@@ -108,12 +145,12 @@ func (b *badWorld) expect(t *testing.T, name, base, text string, want says) {
 	if got != want {
 		t.Errorf("%s: %d %q, want %d %q; %.300q", name, got.status, got.code, want.status, want.code, body)
 	}
-	after := b.counts(t)
-	if got.status == http.StatusOK && base == b.file.IngressURL {
+	after, ingress := b.counts(t), base == b.file.IngressURL || base == b.secured.ingress
+	if got.status == http.StatusOK && ingress {
 		b.before["development "+subject.Events(development)]++
 		b.accepts++
 	}
-	if got.status != http.StatusOK || base == b.file.IngressURL {
+	if got.status != http.StatusOK || ingress {
 		for stream, n := range after {
 			beside := got.status == http.StatusOK && len(text) > 256<<10 && strings.HasPrefix(stream, "development OBJ_")
 			if n != b.before[stream] && !beside { // what is too large for its event lies beside it
@@ -127,7 +164,11 @@ func (b *badWorld) expect(t *testing.T, name, base, text string, want says) {
 // raw sends bytes over a connection of their own, and reads the first answer that is no 100.
 func (b *badWorld) raw(t *testing.T, base, text string) (says, string) {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	addr, secured := strings.CutPrefix(base, "https://")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(addr, "http://"))
+	if err == nil && secured {
+		conn = tls.Client(conn, b.secured.config)
+	}
 	if err == nil {
 		err = conn.SetDeadline(time.Now().Add(asLongAsItTakes))
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 // badHTTP sends requests that no client of ours writes to the workflow, to the token endpoint and to a route of
-// management. LINE in them is the method and target of each.
+// management, each in the open and over TLS. LINE in them is the method and target of each.
 func badHTTP(t *testing.T, b *badWorld) {
 	t.Helper()
 	const host, length, chunked = "Host: x\r\n", "Content-Length: 2\r\n", "Transfer-Encoding: chunked\r\n"
@@ -75,9 +75,12 @@ func badHTTP(t *testing.T, b *badWorld) {
 			{"to a workflow", b.file.IngressURL, b.target(), r.ingress},
 			{"for a token", b.apiURL, "/v1/oauth/token", r.token},
 			{"for an account", b.apiURL, "/v1/accounts", r.manage},
+			{"to a workflow over TLS", b.secured.ingress, b.target(), r.ingress},
+			{"for a token over TLS", b.secured.api, "/v1/oauth/token", r.token},
+			{"for an account over TLS", b.secured.api, "/v1/accounts", r.manage},
 		} {
 			auth := "Authorization: Bearer " + b.token + "\r\n"
-			if to.name == "for a token" {
+			if strings.HasPrefix(to.name, "for a token") {
 				auth = ""
 			}
 			text := strings.NewReplacer(

@@ -5,6 +5,8 @@ package test
 import (
 	"net/http"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -25,8 +27,10 @@ func (w *world) role(name, addr string, vars []string, args ...string) *role {
 	r := &role{w: w, binary: program(w.t, behalfProgram), name: name, base: "http://" + addr, vars: append(vars, "BEHALF_ADDR="+addr), args: args}
 	if w.servers.ca != "" {
 		dir := filepath.Dir(w.servers.ca)
-		r.base = "https://" + addr
 		r.vars = append(r.vars, "BEHALF_TLS_CERT="+filepath.Join(dir, "server.pem"), "BEHALF_TLS_KEY="+filepath.Join(dir, "server.key"))
+	}
+	if slices.ContainsFunc(r.vars, func(v string) bool { return strings.HasPrefix(v, "BEHALF_TLS_CERT=") }) {
+		r.base = "https://" + addr
 	}
 	r.start()
 	return r

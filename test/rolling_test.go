@@ -98,8 +98,8 @@ type rolling struct {
 const perSecond = 200
 
 // mostAtOnce bounds the requests that wait for an answer: a machine that cannot keep the rate is slow then, and does not
-// drown. With a thousand, an ingress that stood still for seconds cut requests that had not sent their headers in time.
-const mostAtOnce = 100
+// drown.
+const mostAtOnce = 1000
 
 // load sends an event to each workflow in turn, so many a second, until stopped.
 func (b *balancer) load(flows ...deployed) *rolling {

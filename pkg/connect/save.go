@@ -136,7 +136,7 @@ func (v *visit) save(ctx context.Context, f found, now time.Time) (behalf.Accoun
 	if err != nil {
 		return account, err
 	}
-	if err := v.keepCredential(ctx, account, f.credential); err != nil {
+	if err := v.keepCredential(ctx, account, f); err != nil {
 		return account, err
 	}
 	for tries := 1; ; tries++ {
@@ -224,14 +224,25 @@ func label(i app.Identity) string {
 	return strings.TrimSpace(name)
 }
 
-func (v *visit) keepCredential(ctx context.Context, account behalf.Account, c credential.Credential) error {
+// after is what was brought, with the refresh token that there was before where the service sent none: some give one at
+// the first consent only, and go on taking it. It must still have worked, and be of the same client and of the same user
+// at the service: a token of another would bring back that other's data.
+func (f found) after(before credential.Credential, account behalf.Account) credential.Credential {
+	next, same := f.credential, account.Identity != "" && account.Identity == f.hash(account.App) && before.OAuthApp == f.credential.OAuthApp
+	if next.RefreshToken.IsZero() && !before.RefreshToken.IsZero() && same && account.Usable() {
+		next.RefreshToken, next.Generation = before.RefreshToken, before.Generation+1
+	}
+	return next
+}
+
+func (v *visit) keepCredential(ctx context.Context, account behalf.Account, f found) error {
 	at := credential.PathOf(v.environment, account)
 	for tries := 1; ; tries++ {
-		_, revision, err := v.Credentials.Get(ctx, at)
+		before, revision, err := v.Credentials.Get(ctx, at)
 		if err != nil && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Internal) {
 			return err
 		}
-		_, err = v.Credentials.Put(ctx, at, c, revision)
+		_, err = v.Credentials.Put(ctx, at, f.after(before, account), revision)
 		if !fault.Is(err, fault.Conflict) || tries == maxTries {
 			return err
 		}

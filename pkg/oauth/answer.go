@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"encoding/json"
 	"math"
 	"net/http"
 	"slices"
@@ -101,8 +102,24 @@ func (c *Client) judge(a answer) (Error, bool) {
 
 // refuses says whether a document of status 200 is an error all the same.
 func refuses(document map[string]any) bool {
-	word, _ := app.Pick(document, "error")
-	return word != "" || document["ok"] == false
+	return document["ok"] == false || says(document["error"])
+}
+
+// says tells an error from the ways to write that there is none.
+func says(problem any) bool {
+	switch p := problem.(type) {
+	case string:
+		return p != ""
+	case bool:
+		return p
+	case json.Number:
+		return p != "0"
+	case map[string]any:
+		return len(p) > 0
+	case []any:
+		return len(p) > 0
+	}
+	return false
 }
 
 // refusal looks for the word that says why, in all places where services are known to put it.

@@ -84,7 +84,11 @@ func TestFailuresAreToldApart(t *testing.T) {
 		"an endless answer":               {oauthtest.Set("more", strings.Repeat("x", large)), oauth.ReasonAnswer, fault.Unavailable, "", true, 0},
 		"a redirect":                      {oauthtest.Fault{Undone: true, Status: 307, Header: http.Header{"Location": {"/api/me?canary-in-error"}}}, oauth.ReasonAnswer, fault.Unavailable, "", false, 0},
 		"a cut":                           {oauthtest.CutAfter(), oauth.ReasonAway, fault.Unavailable, "", true, 0},
-		"a lie about gzip":                {oauthtest.Fault{Header: http.Header{"Content-Encoding": {"gzip"}}}, oauth.ReasonAway, fault.Unavailable, "", true, 0},
+		"a broken gzip":                   {oauthtest.Fault{Header: http.Header{"Content-Encoding": {"gzip"}}, Body: "\x1f\x8bcanary-in-error"}, oauth.ReasonAway, fault.Unavailable, "", true, 0},
+		"half of a gzip":                  {oauthtest.Fault{Body: packed(`{"access_token":"at-1"}`)[:20]}, oauth.ReasonAway, fault.Unavailable, "", true, 0},
+		"an endless gzip":                 {oauthtest.Fault{Body: packed(`{"access_token":"at-1","more":"` + strings.Repeat("x", 1<<20) + `"}`)}, oauth.ReasonAnswer, fault.Unavailable, "", true, 0},
+		"200 with an error in an object":  {text(200, "application/json", `{"error":{"type":"invalid_grant"}}`), oauth.ReasonGrant, fault.Invalid, "invalid_grant", false, 0},
+		"200 with a token and an error":   {oauthtest.Set("error", "invalid_grant"), oauth.ReasonGrant, fault.Invalid, "invalid_grant", false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

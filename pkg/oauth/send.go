@@ -1,7 +1,9 @@
 package oauth
 
 import (
+	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,7 +60,7 @@ func (c *Client) send(ctx context.Context, op string, l call) (answer, error) {
 	if err != nil {
 		return answer{}, c.lost(op, err, written.Load(), l)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := readAnswer(resp.Body)
 	if err = errors.Join(err, resp.Body.Close()); err != nil && resp.StatusCode < http.StatusBadRequest {
 		return answer{}, c.lost(op, err, true, l)
 	}
@@ -67,6 +69,24 @@ func (c *Client) send(ctx context.Context, op string, l call) (answer, error) {
 	}
 	return answer{resp.StatusCode, resp.Header, parse(resp.Header.Get("Content-Type"), body)}, nil
 }
+
+// readAnswer reads a body, and one byte more than it may have. Whether it is packed its own first bytes say, and not the
+// headers: a service that is wrong about it may have spent the refresh token, and then the new one must not be lost.
+func readAnswer(body io.Reader) ([]byte, error) {
+	in := bufio.NewReader(body)
+	body = in
+	if magic, err := in.Peek(len(gzipMagic)); err == nil && string(magic) == gzipMagic {
+		unpacked, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, err
+		}
+		body = unpacked
+	}
+	return io.ReadAll(io.LimitReader(body, maxAnswer+1))
+}
+
+// gzipMagic is how RFC 1952 begins. No JSON and no form does.
+const gzipMagic = "\x1f\x8b"
 
 func (c *Client) request(ctx context.Context, l call) (*http.Request, error) {
 	if l.as == asPost || l.as == asBasic && c.registration.Secret.IsZero() {
@@ -84,6 +104,7 @@ func (c *Client) request(ctx context.Context, l call) (*http.Request, error) {
 		req.Header.Set("Content-Type", kind)
 	}
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", "behalf")
 	for name, value := range c.app.Auth.Tokens.Headers {
 		req.Header.Set(name, value)

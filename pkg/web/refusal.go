@@ -17,17 +17,7 @@ const (
 	lengthOfStatusLine = len("HTTP/1.1 50x ")
 )
 
-// refusals is a listener whose connections answer 400 where net/http would answer 501 or 505.
-type refusals struct{ net.Listener }
-
-func (l refusals) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return refusing{conn}, nil
-}
-
+// refusing is a connection that answers 400 where net/http would answer 501 or 505.
 type refusing struct{ net.Conn }
 
 // Write compares with what net/http writes word for word, headers and their order too: no answer of a handler begins so.

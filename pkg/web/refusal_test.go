@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/web"
+	"github.com/behalf-dev/behalf/pkg/web/localca"
 )
 
 // raw sends bytes and gives every status that is answered until the server closes the connection, or nothing more comes
@@ -20,6 +22,11 @@ func raw(t *testing.T, addr, text string, answers int) (statuses []int, last str
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rawOn(t, conn, text, answers)
+}
+
+func rawOn(t *testing.T, conn net.Conn, text string, answers int) (statuses []int, last string, closed bool) {
+	t.Helper()
 	defer conn.Close() //nolint:errcheck // it is over
 	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
@@ -45,12 +52,37 @@ func raw(t *testing.T, addr, text string, answers int) (statuses []int, last str
 	return statuses, last, false
 }
 
-// TestWhatCannotBeReadIsNo5xx sends what net/http answers by itself.
+// certificate is a configuration of a server with one.
+func certificate(t *testing.T) *tls.Config {
+	t.Helper()
+	ca, err := localca.Open(localca.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca.TLS()
+}
+
+// dialed is a connection, over TLS where it is told how.
+func dialed(t *testing.T, addr string, config *tls.Config) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config == nil {
+		return conn
+	}
+	config.InsecureSkipVerify = true // who it is does not matter here
+	return tls.Client(conn, config)
+}
+
+// TestWhatCannotBeReadIsNo5xx sends what net/http answers by itself, in the open and over TLS.
 func TestWhatCannotBeReadIsNo5xx(t *testing.T) {
 	t.Parallel()
-	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Unsupported transfer encoding", http.StatusNotImplemented) // a handler's own is left alone
-	}), web.ServerConfig{}).addr
+	})
+	addr, secured := serve(t, handler, web.ServerConfig{}).addr, serve(t, handler, web.ServerConfig{TLS: certificate(t)}).addr
 	for name, c := range map[string]struct {
 		text   string
 		status int
@@ -62,9 +94,13 @@ func TestWhatCannotBeReadIsNo5xx(t *testing.T) {
 		"no version":                 {"GET /\r\n\r\n", 400, "Bad Request"},
 		"a handler's own 501":        {"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 501, "Unsupported transfer encoding"},
 	} {
-		statuses, body, closed := raw(t, addr, c.text, 2)
-		if len(statuses) != 1 || statuses[0] != c.status || !strings.Contains(body, c.says) || !closed {
-			t.Errorf("%s: %v %q, closed %v; want %d", name, statuses, body, closed, c.status)
+		for kind, conn := range map[string]net.Conn{
+			"plain": dialed(t, addr, nil), "TLS": dialed(t, secured, &tls.Config{}), "TLS for http/1.1": dialed(t, secured, &tls.Config{NextProtos: []string{"http/1.1"}}),
+		} {
+			statuses, body, closed := rawOn(t, conn, c.text, 2)
+			if len(statuses) != 1 || statuses[0] != c.status || !strings.Contains(body, c.says) || !closed {
+				t.Errorf("%s, %s: %v %q, closed %v; want %d", name, kind, statuses, body, closed, c.status)
+			}
 		}
 	}
 }

@@ -70,27 +70,28 @@ func (c ServerConfig) withDefaults() ServerConfig {
 func NewServer(handler http.Handler, cfg ServerConfig) *http.Server {
 	cfg = cfg.withDefaults()
 	return &http.Server{
-		Handler:           closeChunked(handler),
+		Handler:           attended(closeChunked(handler)),
+		ConnContext:       withLine,
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 		ReadTimeout:       cfg.ReadTimeout,
 		WriteTimeout:      cfg.WriteTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		// net/http adds 4 KiB of its own to what it is told.
 		MaxHeaderBytes: max(cfg.MaxHeaderBytes-4<<10, 1),
-		TLSConfig:      cfg.TLS,
+		TLSConfig:      offering(cfg.TLS),
 		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: 100},
 		ErrorLog:       log.New(complaints{cfg.Log}, "", 0),
 	}
 }
 
 // Serve serves until ctx ends, and then leaves in three steps: it lingers; it takes no new connections, and lingers again
-// for the requests of those that there are, so that none is closed on which a client is about to send; and it lets what
-// is under way finish within the grace period, and returns nil. It closes the listener. An error means that the server
-// fell over by itself, or that requests were cut.
+// for the requests of those that there are, so that none is closed on which a client is about to send, and until each
+// that has begun to arrive is there; and it lets what is under way finish within the grace period, and returns nil. It
+// closes the listener. An error means that the server fell over by itself, or that requests were cut.
 func Serve(ctx context.Context, ln net.Listener, handler http.Handler, cfg ServerConfig) error {
-	srv, door := NewServer(handler, cfg), &listener{Listener: ln}
+	srv, door, all := NewServer(handler, cfg), &listener{Listener: ln}, newLines()
 	stopped := make(chan error, 1)
-	go func() { stopped <- serve(srv, refusals{door}) }()
+	go func() { stopped <- srv.Serve(speaking(ctx, door, srv, all)) }()
 
 	select {
 	case err := <-stopped: // it fell over by itself
@@ -109,17 +110,19 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, cfg Serve
 	<-time.After(cfg.Linger)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.withDefaults().Grace)
 	defer cancel()
+	all.settle(ctx, srv.ReadTimeout)
 	if cut := srv.Shutdown(ctx); cut != nil {
 		err = errors.Join(err, cut, srv.Close())
 	}
 	return fault.Wrap(fault.Timeout, "web.Serve", err)
 }
 
-func serve(srv *http.Server, ln net.Listener) error {
+// speaking is a listener that speaks https, or plain http, and whose connections are lines.
+func speaking(ctx context.Context, ln net.Listener, srv *http.Server, all *lines) net.Listener {
 	if srv.TLSConfig != nil {
-		return srv.ServeTLS(ln, "", "") // the certificate is in the configuration
+		return shakeHands(ctx, ln, srv, all)
 	}
-	return srv.Serve(ln)
+	return plain{ln, all}
 }
 
 // Linger is how long a role tells those who come while it leaves. A load balancer that asks /readyz each second has noticed

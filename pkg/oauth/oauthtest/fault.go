@@ -26,6 +26,8 @@ type Fault struct {
 	Undone bool
 	// HoldAnswer keeps the answer back until it is closed: what was asked is done.
 	HoldAnswer <-chan struct{}
+	// HoldBody sends half of the answer's body and keeps the rest back until it is closed.
+	HoldBody <-chan struct{}
 	// Cut ends the connection instead of an answer.
 	Cut bool
 	// Status replaces that of the answer.
@@ -72,6 +74,17 @@ func Late(release <-chan struct{}) Fault { return Fault{HoldAnswer: release} }
 
 // Slow begins when it is told.
 func Slow(release <-chan struct{}) Fault { return Fault{Hold: release} }
+
+// Stalled sends half of its answer when everything is done, and the rest when it is told.
+func Stalled(release <-chan struct{}) Fault { return Fault{HoldBody: release} }
+
+// GzipLie says that the answer is packed, which it is not.
+func GzipLie() Fault { return Fault{Header: http.Header{"Content-Encoding": {"gzip"}}} }
+
+// Redirect sends the client elsewhere. The request is not carried out.
+func Redirect(status int, location string) Fault {
+	return Fault{Undone: true, Status: status, Header: http.Header{"Location": {location}}}
+}
 
 // Set replaces a field of the answer; nil takes it out.
 func Set(field string, value any) Fault {
@@ -164,7 +177,7 @@ func (v *Vendor) at(at Endpoint, serve http.HandlerFunc) http.HandlerFunc {
 		if fault.Cut {
 			panic(http.ErrAbortHandler)
 		}
-		fault.answer(w, kept)
+		v.answer(w, r, fault, kept)
 	}
 }
 
@@ -182,7 +195,7 @@ func (v *Vendor) wait(r *http.Request, release <-chan struct{}) bool {
 	return false
 }
 
-func (f Fault) answer(w http.ResponseWriter, k *kept) {
+func (v *Vendor) answer(w http.ResponseWriter, r *http.Request, f Fault, k *kept) {
 	maps.Copy(w.Header(), k.header)
 	maps.Copy(w.Header(), f.Header)
 	body := k.body.Bytes()
@@ -200,6 +213,14 @@ func (f Fault) answer(w http.ResponseWriter, k *kept) {
 		status = f.Status
 	}
 	w.WriteHeader(status)
+	if f.HoldBody != nil {
+		half := len(body) / 2
+		_, _ = w.Write(body[:half])
+		_ = http.NewResponseController(w).Flush()
+		if body = body[half:]; !v.wait(r, f.HoldBody) {
+			panic(http.ErrAbortHandler)
+		}
+	}
 	_, _ = w.Write(body) // the client is gone: nobody is left to tell
 }
 
