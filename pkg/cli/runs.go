@@ -118,7 +118,7 @@ func printWholeRun(w world, run behalf.Run) {
 			w.printf("  %s %s  %s\n", line.At.Local().Format("15:04:05.000"), line.Stream, line.Text)
 		}
 		if s.Err != nil {
-			w.printf("  %s: %s\n%s\n", orDash(s.Err.Name), s.Err.Message, s.Err.Stack)
+			w.printf("  %s\n", strings.ReplaceAll(thrown(*s.Err), "\n", "\n  "))
 		}
 		if len(s.Exports) > 0 {
 			w.printf("  exports %s\n", s.Exports)
@@ -128,6 +128,18 @@ func printWholeRun(w world, run behalf.Run) {
 	if run.Result != nil && run.Result.Failure != nil {
 		w.printf("\n%s: %s\n", run.Result.Failure.Code, run.Result.Failure.Message)
 	}
+}
+
+// thrown tells an error as its author knows it: Node's stacks begin with its name and message.
+func thrown(e behalf.StepError) string {
+	what, stack := orDash(e.Name)+": "+e.Message, strings.TrimRight(e.Stack, "\n")
+	switch {
+	case stack == "":
+		return what
+	case strings.HasPrefix(stack, what):
+		return stack
+	}
+	return what + "\n" + stack
 }
 
 // maxShown is how much of an event is shown to people; --json has all of it.
