@@ -169,7 +169,7 @@ func (r *remote) tail(ctx context.Context, query url.Values, each func(json.RawM
 			r.token, first = secret.String{}, true
 			continue
 		case fault.Is(err, fault.Unavailable) && !first:
-			if rest(ctx, tailAgain) != nil {
+			if wait(ctx, tailAgain) != nil {
 				return nil //nolint:nilerr // interrupted, which is how a tail ends
 			}
 			continue
@@ -185,16 +185,5 @@ func (r *remote) tail(ctx context.Context, query url.Values, each func(json.RawM
 		if page.PageInfo.EndCursor != nil {
 			query.Set("after", *page.PageInfo.EndCursor)
 		}
-	}
-}
-
-func rest(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
