@@ -34,10 +34,13 @@ func newRunsList(w world) *cobra.Command {
 				return err
 			}
 			query := url.Values{}
-			for name, value := range map[string]string{"workflow": workflow, "state": state, "user": user} {
+			for name, value := range map[string]string{"state": state, "user": user} {
 				if value != "" {
 					query.Set(name, value)
 				}
+			}
+			if err := r.narrow(cmd.Context(), query, workflow); err != nil {
+				return err
 			}
 			t := table(w)
 			err = r.all(cmd.Context(), "/v1/runs", query, limit, func(raw json.RawMessage) error {
@@ -51,7 +54,7 @@ func newRunsList(w world) *cobra.Command {
 		},
 	}
 	flags.add(cmd, w)
-	cmd.Flags().StringVar(&workflow, "workflow", "", "only runs of this workflow (its id, p_…)")
+	cmd.Flags().StringVar(&workflow, "workflow", "", "only runs of this workflow, by its folder's name, its id or its name")
 	cmd.Flags().StringVar(&state, "state", "", "only runs in this state: running, waiting, ok, failed, canceled")
 	cmd.Flags().StringVar(&user, "user", "", "only runs of this external user")
 	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many")
