@@ -17,14 +17,14 @@ func TestEveryWorkflowOfAFolderIsTold(t *testing.T) {
 	flow(t, filepath.Join(flows, "first"), "first", "")
 	flow(t, filepath.Join(flows, "last"), "last", "")
 	flow(t, filepath.Join(flows, "needs"), "needs", "own/main")
-	writeFolder(t, flows, map[string]string{"bad/workflow.yaml": "nmae: x\n", "empty/workflow.yaml": ""})
+	writeFolder(t, flows, map[string]string{"bad/workflow.yaml": "nam: x\n", "empty/workflow.yaml": ""})
 
 	stdout, stderr, code := s.run("", "deploy", flows, "--env", "development")
 	if code != 2 || strings.Count(stdout, "\n") != 4 || !strings.HasPrefix(stdout, "first ") || !strings.Contains(stdout, "\nlast ") {
 		t.Errorf("it ended with %d and deployed\n%s", code, stdout)
 	}
 	for _, told := range []string{
-		`behalf: bad/workflow.yaml:1: there is no field "nmae" here; hint: did you mean name?`,
+		`behalf: bad/workflow.yaml:1: there is no field "nam" here; hint: did you mean name?`,
 		"\nempty/workflow.yaml",
 		"\nstep say needs account own/main of practice; not found in development; hint: behalf accounts create --app APP",
 	} {

@@ -48,16 +48,24 @@ func newWorker(w world) *cobra.Command {
 	return cmd
 }
 
-func serveWorker(ctx context.Context, w world, f workerFlags) error {
-	env, err := behalf.ParseEnvironment(f.env)
-	if err != nil {
-		return hinted{fault.New(fault.Invalid, "cli.worker", "say which environment this worker serves"), "behalf worker --env development"}
-	}
+// ofDev refuses what only dev may be told. Errors: Invalid.
+func (f workerFlags) ofDev() error {
 	switch {
 	case len(f.appURLs) > 0:
 		return fault.New(fault.Invalid, "cli.worker", "--app-url is for `behalf dev` only")
 	case f.allowLoopback:
 		return fault.New(fault.Invalid, "cli.worker", "--allow-loopback is for `behalf dev` only")
+	}
+	return nil
+}
+
+func serveWorker(ctx context.Context, w world, f workerFlags) error {
+	env, err := behalf.ParseEnvironment(f.env)
+	if err != nil {
+		return hinted{fault.New(fault.Invalid, "cli.worker", "say which environment this worker serves"), "behalf worker --env development"}
+	}
+	if err := f.ofDev(); err != nil {
+		return err
 	}
 	s, err := readSettings(w, []behalf.Environment{env}, "")
 	if err != nil {
