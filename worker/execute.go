@@ -246,20 +246,20 @@ func (a *attempt) steps() json.RawMessage {
 
 // triggerContext is steps.trigger.context, with the names that ported code reads.
 type triggerContext struct {
-	ID                      string                `json:"id"`
-	TS                      time.Time             `json:"ts"`
-	WorkflowID              behalf.WorkflowID     `json:"workflow_id"`
-	WorkflowName            string                `json:"workflow_name"`
-	DeploymentID            behalf.VersionID      `json:"deployment_id"`
-	ProjectID               behalf.ProjectID      `json:"project_id"`
-	TraceID                 behalf.RunID          `json:"trace_id"`
-	ExternalUserID          behalf.ExternalUserID `json:"external_user_id"`
-	ExternalUserEnvironment behalf.Environment    `json:"external_user_environment"`
-	ExternalUser            *userContext          `json:"external_user"`
-	Verified                bool                  `json:"verified"`
-	Attempt                 int                   `json:"attempt"`
-	Replay                  bool                  `json:"replay"`
-	Test                    bool                  `json:"test"`
+	ID                      string                 `json:"id"`
+	TS                      time.Time              `json:"ts"`
+	WorkflowID              behalf.WorkflowID      `json:"workflow_id"`
+	WorkflowName            string                 `json:"workflow_name"`
+	DeploymentID            behalf.VersionID       `json:"deployment_id"`
+	ProjectID               behalf.ProjectID       `json:"project_id"`
+	TraceID                 behalf.RunID           `json:"trace_id"`
+	ExternalUserID          *behalf.ExternalUserID `json:"external_user_id"` // null where the event names none
+	ExternalUserEnvironment behalf.Environment     `json:"external_user_environment"`
+	ExternalUser            *userContext           `json:"external_user"`
+	Verified                bool                   `json:"verified"`
+	Attempt                 int                    `json:"attempt"`
+	Replay                  bool                   `json:"replay"`
+	Test                    bool                   `json:"test"`
 }
 
 // userContext is what our customer stores beside the user. Null where the event names none.
@@ -281,11 +281,15 @@ func (a *attempt) user() *userContext {
 
 func (a *attempt) context() []byte {
 	e := a.run.Event
-	doc, err := json.Marshal(triggerContext{
+	c := triggerContext{
 		ID: string(e.ID), TS: e.At, WorkflowID: e.Workflow, WorkflowName: a.version.Name, DeploymentID: e.Version,
-		ProjectID: e.Project, TraceID: e.Run, ExternalUserID: e.User, ExternalUserEnvironment: e.Environment,
+		ProjectID: e.Project, TraceID: e.Run, ExternalUserEnvironment: e.Environment,
 		ExternalUser: a.user(), Verified: e.Origin.Trusted, Attempt: a.run.Attempt, Replay: e.Origin.ReplayOf != "",
-	})
+	}
+	if c.ExternalUser != nil {
+		c.ExternalUserID = &c.ExternalUser.ID
+	}
+	doc, err := json.Marshal(c)
 	if err != nil { // strings, a time and numbers: there is nothing that cannot be encoded
 		return []byte(`{}`)
 	}

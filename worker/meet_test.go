@@ -41,6 +41,32 @@ func TestStepsReadWhatIsStoredBesideTheUser(t *testing.T) {
 	}
 }
 
+// Ported code asks whether there is a user by what the platform that it comes from says where there is none.
+func TestStepsReadNullWhereThereIsNoUser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.store.version(version("one"))
+	var steps json.RawMessage
+	w.runner = func(_ context.Context, c step.Call) (behalf.Outcome, error) {
+		steps = c.Steps
+		return says("done"), nil
+	}
+	w.start(worker.Config{})
+	w.call(eventOf(""))
+	w.settled()
+	var read struct {
+		Trigger struct {
+			Context map[string]json.RawMessage `json:"context"`
+		} `json:"trigger"`
+	}
+	w.must(json.Unmarshal(steps, &read))
+	for _, field := range []string{"external_user_id", "external_user"} {
+		if got := string(read.Trigger.Context[field]); got != "null" {
+			t.Errorf("context.%s is %s", field, got)
+		}
+	}
+}
+
 // TestNothingRunsForWhoWasForgotten has events of before and after, of a user who is gone and of one who was made again.
 func TestNothingRunsForWhoWasForgotten(t *testing.T) {
 	t.Parallel()

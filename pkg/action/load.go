@@ -70,9 +70,7 @@ func (r *reader) head(fields strict.Fields, fileName string) {
 // needs reads which account the action needs.
 func (r *reader) needs(fields strict.Fields) {
 	a := r.action
-	if scopes := fields.Field("scopes"); scopes.Given() {
-		a.Scopes = scopes.Texts()
-	}
+	a.Scopes = fields.Field("scopes").Texts()
 	if flag := fields.Field("any_app"); flag.Given() {
 		a.AnyApp, _ = flag.Bool()
 	}
@@ -194,15 +192,12 @@ func (r *reader) answer(value strict.Value) answer {
 		}
 	}
 	a.ok, _ = given(fields.Field("ok"))
-	if empty := fields.Field("empty"); empty.Given() {
-		a.empty = empty.Texts()
-	}
-	if exports := fields.Field("exports"); exports.Given() {
-		a.exports = exports.Texts()
-		for _, name := range a.exports {
-			if name != "status" && name != "headers" {
-				exports.Mistake("there is no "+name+" to export", "write exports: [status, headers]")
-			}
+	a.empty = fields.Field("empty").Texts()
+	exports := fields.Field("exports")
+	a.exports = exports.Texts()
+	for _, name := range a.exports {
+		if name != "status" && name != "headers" {
+			exports.Mistake("there is no "+name+" to export", "write exports: [status, headers]")
 		}
 	}
 	known := r.known
@@ -221,12 +216,8 @@ func (r *reader) errors(value strict.Value) errorPaths {
 	if !ok {
 		return paths
 	}
-	if message := fields.Required("message", "write message: and the places of it in an answer"); message.Given() {
-		paths.message = message.Texts()
-	}
-	if details := fields.Field("details"); details.Given() {
-		paths.details = details.Texts()
-	}
+	paths.message = fields.Required("message", "write message: and the places of it in an answer").Texts()
+	paths.details = fields.Field("details").Texts()
 	return paths
 }
 

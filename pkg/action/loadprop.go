@@ -48,9 +48,7 @@ func readProp(value strict.Value, name string) Prop {
 	if required := fields.Field("required"); required.Given() {
 		p.Required, _ = required.Bool()
 	}
-	if aliases := fields.Field("aliases"); aliases.Given() {
-		p.Aliases = aliases.Texts()
-	}
+	p.Aliases = fields.Field("aliases").Texts()
 	p.readLimits(fields)
 	p.readDefault(fields.Field("default"))
 	return p
@@ -58,9 +56,7 @@ func readProp(value strict.Value, name string) Prop {
 
 func (p *Prop) readLimits(fields strict.Fields) {
 	const most = 1 << 30
-	if options := fields.Field("options"); options.Given() {
-		p.Options = options.Texts()
-	}
+	p.Options = fields.Field("options").Texts()
 	for name, bound := range map[string]**int{"min": &p.Min, "max": &p.Max} {
 		if field := fields.Field(name); field.Given() {
 			n, _ := field.Int(-most, most)

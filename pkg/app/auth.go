@@ -149,9 +149,7 @@ func (a Auth) readOAuth2(fields strict.Fields, base string) Auth {
 	a.authorize = readEndpoint(fields.Required("authorize", "write authorize: https://… , or a path of the base URL"))
 	a.token = readEndpoint(fields.Required("token", "write token: https://… , or a path of the base URL"))
 	a.AuthorizeURL, a.TokenURL = joined(base, a.authorize), joined(base, a.token)
-	if scopes := fields.Field("scopes"); scopes.Given() {
-		a.Scopes = scopes.Texts()
-	}
+	a.Scopes = fields.Field("scopes").Texts()
 	a.ScopeSeparator = readWord(fields.Field("scope_separator"), " ", ",")
 	a.AuthorizeParams = readAuthorizeParams(fields.Field("authorize_params"))
 	a.Client = ClientAuth(readWord(fields.Field("client"), string(ClientPost), string(ClientBasic)))

@@ -163,9 +163,6 @@ func readHosts(value strict.Value, base string) []string {
 }
 
 func readDomains(value strict.Value) []string {
-	if !value.Given() {
-		return nil
-	}
 	domains := value.Texts()
 	for _, domain := range domains {
 		if !regexp.MustCompile(`^([a-z0-9-]{1,63}\.)+[a-z]{2,63}$`).MatchString(domain) {

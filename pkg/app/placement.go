@@ -189,9 +189,7 @@ func readPlacement(value strict.Value) Placement {
 		}
 		p.In, p.Name = spot, readFilled(field)
 	}
-	if unless := fields.Field("unless"); unless.Given() {
-		p.Unless = unless.Texts()
-	}
+	p.Unless = fields.Field("unless").Texts()
 	switch p.In {
 	case "":
 		value.Mistake("this says no place", hint)

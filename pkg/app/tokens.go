@@ -214,14 +214,7 @@ func readErrors(value strict.Value) ErrorWords {
 	if !ok {
 		return ErrorWords{}
 	}
-	words := func(name string) []string {
-		field := fields.Field(name)
-		if !field.Given() {
-			return nil
-		}
-		return field.Texts()
-	}
-	return ErrorWords{Grant: words("grant"), Client: words("client"), Later: words("later")}
+	return ErrorWords{Grant: fields.Field("grant").Texts(), Client: fields.Field("client").Texts(), Later: fields.Field("later").Texts()}
 }
 
 func readAnswer(value strict.Value) map[string]string {
@@ -245,7 +238,7 @@ func readAnswer(value strict.Value) map[string]string {
 // nobody's to redirect.
 func checkAnswer(value strict.Value, answer map[string]string, fields []Field) {
 	for _, name := range slices.Sorted(maps.Keys(answer)) {
-		if name == "oauth_access_token" || name == "oauth_refresh_token" {
+		if name == accessToken || name == "oauth_refresh_token" {
 			value.Mistake(name+" is read by Behalf itself", "leave it out of answer")
 			continue
 		}

@@ -51,12 +51,8 @@ func newDeadlettersList(w world) *cobra.Command {
 				return err
 			}
 			query := url.Values{}
-			if workflow != "" {
-				found, err := r.workflow(cmd.Context(), workflow)
-				if err != nil {
-					return err
-				}
-				query.Set("workflow", string(found.WorkflowID))
+			if err := r.narrow(cmd.Context(), query, workflow); err != nil {
+				return err
 			}
 			path, row := "/v1/deadletters", printLetter
 			if reason != "" {

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"net/http"
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -22,7 +24,7 @@ func newDeploy(w world) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "deploy [DIR] --env ENVIRONMENT", Short: "Deploy the workflows of a folder",
 		Long: "Deploy makes the workflow in DIR, or each workflow in a folder below it, answer in an environment.\n" +
-			"Every mistake of a file is told at once, with its line and what to write.",
+			"Every mistake of every workflow is told at once, with its line and what to write; those without any are deployed.",
 		Example: "  behalf deploy ./notify --env development",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,16 +57,41 @@ func deployAll(ctx context.Context, w world, r *remote, dir string, asJSON bool)
 	if len(bundles) == 0 {
 		return hinted{fault.Newf(fault.Invalid, "cli.deploy", "there is no workflow.yaml in %s or in a folder below it", dir), "behalf deploy FOLDER --env development"}
 	}
+	var refused []error
 	for _, b := range bundles {
 		var out deployedView
-		if err := withAccountHint(r.call(ctx, http.MethodPost, "/v1/deploy", b, &out), r.env); err != nil {
-			return err
+		err := withAccountHint(r.call(ctx, http.MethodPost, "/v1/deploy", b, &out), r.env)
+		switch {
+		case fault.Is(err, fault.Invalid):
+			refused = append(refused, err)
+			continue
+		case err != nil: // the next one would not fare better
+			return together(append(refused, err))
 		}
 		if err := out.print(w, b.Folder, asJSON); err != nil {
 			return err
 		}
 	}
-	return nil
+	return together(refused)
+}
+
+// together makes one error of those of several workflows, of the last one's kind, with their hints.
+func together(refused []error) error {
+	switch len(refused) {
+	case 0:
+		return nil
+	case 1:
+		return refused[0]
+	}
+	lines := make([]string, 0, len(refused))
+	for _, err := range refused {
+		line := fault.Safe(err)
+		if h, ok := errors.AsType[hinted](err); ok {
+			line += "; hint: " + h.hint
+		}
+		lines = append(lines, line)
+	}
+	return fault.New(fault.KindOf(refused[len(refused)-1]), "cli.deploy", strings.Join(lines, "\n"))
 }
 
 // withAccountHint says what to do about an own account, or an environment variable, that is not there.

@@ -42,7 +42,7 @@ type devFlags struct {
 	dataDir, storage, appsDir, tlsAddr        string
 	runsMaxMsgs, maxQueued                    int64
 	slots                                     int
-	syncAlways                                bool
+	syncAlways, allowLoopback                 bool
 	appURLs                                   []string
 	rates                                     rateFlags
 }
@@ -72,6 +72,7 @@ func newDev(w world) *cobra.Command {
 	flags.BoolVar(&f.syncAlways, "sync-always", false, "flush every accepted event to disk before it counts")
 	addApps(cmd, w, &f.appsDir)
 	flags.StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere, for practice and tests")
+	flags.BoolVar(&f.allowLoopback, "allow-loopback", false, "let actions and other calls of ours reach servers of this machine, which they are refused otherwise")
 	f.rates.add(flags, w)
 	envFlag(cmd, w, "runs-max-msgs", "BEHALF_RUNS_MAX_MSGS")
 	envFlag(cmd, w, "max-queued", "BEHALF_MAX_QUEUED")
@@ -317,7 +318,7 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	answered, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
 	cached := d.all.remember(below, group, d.secrets)
-	client := callsAt(d.ln.Addr(), reach(d.flags.appURLs, d.side.Addr().String()))
+	client := callsAt(d.ln.Addr(), d.reach())
 	runner, err := runnerOf(guests{pool: pool}, d.apps, client)
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 // pages are those on which users connect accounts.
 func (d *dev) pages() *connect.Server {
 	cfg := connect.Config{URL: d.file.APIURL, Also: d.bases()}
-	return pagesOf(cfg, d.roleDeps(), reach(d.flags.appURLs, d.side.Addr().String()), d.log)
+	return pagesOf(cfg, d.roleDeps(), d.reach(), d.log)
 }
 
 func (d *dev) roleDeps() roleDeps {

@@ -78,6 +78,19 @@ func newEndpointsURL(w world) *cobra.Command {
 	return cmd
 }
 
+// narrow has a query ask for one workflow alone, where one is named. Errors as workflow.
+func (r *remote) narrow(ctx context.Context, query url.Values, called string) error {
+	if called == "" {
+		return nil
+	}
+	found, err := r.workflow(ctx, called)
+	if err != nil {
+		return err
+	}
+	query.Set("workflow", string(found.WorkflowID))
+	return nil
+}
+
 // workflow finds one of the environment's workflows by its id, its folder's name or its name, in this order. Errors:
 // NotFound; Invalid where several are called so.
 func (r *remote) workflow(ctx context.Context, called string) (endpointView, error) {

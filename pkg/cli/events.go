@@ -68,12 +68,8 @@ func newEventsList(w world) *cobra.Command {
 					query.Set(name, value)
 				}
 			}
-			if workflow != "" {
-				found, err := r.workflow(cmd.Context(), workflow)
-				if err != nil {
-					return err
-				}
-				query.Set("workflow", string(found.WorkflowID))
+			if err := r.narrow(cmd.Context(), query, workflow); err != nil {
+				return err
 			}
 			t := table(w)
 			err = r.all(cmd.Context(), "/v1/events", query, limit, func(raw json.RawMessage) error {

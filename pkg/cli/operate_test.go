@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus/bustest"
 )
 
 // eventually runs a command until what it prints is as it should be.
@@ -51,6 +52,12 @@ func TestEventsAndReplay(t *testing.T) {
 	listed := s.eventually(func(out string) bool { return strings.Contains(out, id) }, "events", "list", "--workflow", "notify", "--json")
 	if e := fieldsOf[savedEvent](t, listed); e.ID != behalf.EventID(id) || e.Test || e.State != "ok" || e.User != "abc-123" || e.Trigger != nil {
 		t.Errorf("%s", listed)
+	}
+	if out := s.must("runs", "list", "--workflow", "notify", "--state", "ok"); !strings.Contains(out, v.Run) {
+		t.Errorf("runs list by the folder's name: %s", out)
+	}
+	if _, stderr, code := s.run("", "runs", "list", "--workflow", "nobody"); code != 1 || !strings.Contains(stderr, "no workflow is called nobody here") {
+		t.Errorf("runs list of no workflow: %d %s", code, stderr)
 	}
 	if out := s.must("events", "show", id); !strings.Contains(out, `"text": "first"`) {
 		t.Errorf("shown as %s", out)
@@ -161,20 +168,34 @@ func TestRunsTail(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	out, ended := &printed{}, make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"runs", "tail", "--workflow", "hello", "--json"}, world{
+		ended <- run(ctx, []string{"runs", "tail", "--workflow", "hello", "--state", "ok", "--json"}, world{
 			lookupEnv: func(name string) (string, bool) { return dir, name == "BEHALF_DATA_DIR" }, stdin: strings.NewReader(""), stdout: out, stderr: out,
 		})
 	}()
 	s.eventually(func(string) bool { return strings.Contains(out.String(), `"state":"ok"`) }, "invoke", "hello", "-d", `{"name":"Ada"}`)
 	s.must("invoke", "notify", "--user", "abc-123", "-d", `{"text":"of another workflow"}`)
+	last := fieldsOf[invoked](t, s.must("invoke", "hello", "-d", `{"name":"Eve"}`, "--json"))
+	bustest.Eventually(t, "the last run is printed", func() bool { return strings.Contains(out.String(), last.Run) })
 	stop()
 	if code := <-ended; code != 0 {
 		t.Errorf("tail ended with %d: %s", code, out)
 	}
-	workflow := fieldsOf[endpointView](t, strings.Split(s.must("endpoints", "list", "--json"), "\n")[0])
+	hello := s.workflow("hello")
 	for line := range strings.Lines(out.String()) {
-		if r := fieldsOf[listedRun](t, line); r.State != "ok" || workflow.Folder == "hello" && r.Workflow != workflow.WorkflowID {
+		if r := fieldsOf[listedRun](t, line); r.State != "ok" || r.Workflow != hello.WorkflowID {
 			t.Errorf("%s", line)
 		}
 	}
+}
+
+// workflow is the one of this folder, as the server lists it.
+func (s terminal) workflow(folder string) endpointView {
+	s.t.Helper()
+	for line := range strings.Lines(s.must("endpoints", "list", "--json")) {
+		if v := fieldsOf[endpointView](s.t, line); v.Folder == folder {
+			return v
+		}
+	}
+	s.t.Fatalf("there is no workflow %s", folder)
+	return endpointView{}
 }

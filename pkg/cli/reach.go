@@ -42,3 +42,11 @@ func reach(appURLs []string, addresses ...string) egress.Config {
 	}
 	return cfg
 }
+
+// reach is where dev's own calls may go besides the public internet: to the practice app, and, where it was told so, to this
+// machine.
+func (d *dev) reach() egress.Config {
+	cfg := reach(d.flags.appURLs, d.side.Addr().String())
+	cfg.AllowLoopback = d.flags.allowLoopback
+	return cfg
+}

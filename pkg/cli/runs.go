@@ -34,10 +34,13 @@ func newRunsList(w world) *cobra.Command {
 				return err
 			}
 			query := url.Values{}
-			for name, value := range map[string]string{"workflow": workflow, "state": state, "user": user} {
+			for name, value := range map[string]string{"state": state, "user": user} {
 				if value != "" {
 					query.Set(name, value)
 				}
+			}
+			if err := r.narrow(cmd.Context(), query, workflow); err != nil {
+				return err
 			}
 			t := table(w)
 			err = r.all(cmd.Context(), "/v1/runs", query, limit, func(raw json.RawMessage) error {
@@ -51,7 +54,7 @@ func newRunsList(w world) *cobra.Command {
 		},
 	}
 	flags.add(cmd, w)
-	cmd.Flags().StringVar(&workflow, "workflow", "", "only runs of this workflow (its id, p_…)")
+	cmd.Flags().StringVar(&workflow, "workflow", "", "only runs of this workflow, by its folder's name, its id or its name")
 	cmd.Flags().StringVar(&state, "state", "", "only runs in this state: running, waiting, ok, failed, canceled")
 	cmd.Flags().StringVar(&user, "user", "", "only runs of this external user")
 	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many")
@@ -118,7 +121,7 @@ func printWholeRun(w world, run behalf.Run) {
 			w.printf("  %s %s  %s\n", line.At.Local().Format("15:04:05.000"), line.Stream, line.Text)
 		}
 		if s.Err != nil {
-			w.printf("  %s: %s\n%s\n", orDash(s.Err.Name), s.Err.Message, s.Err.Stack)
+			w.printf("  %s\n", strings.ReplaceAll(thrown(*s.Err), "\n", "\n  "))
 		}
 		if len(s.Exports) > 0 {
 			w.printf("  exports %s\n", s.Exports)
@@ -128,6 +131,18 @@ func printWholeRun(w world, run behalf.Run) {
 	if run.Result != nil && run.Result.Failure != nil {
 		w.printf("\n%s: %s\n", run.Result.Failure.Code, run.Result.Failure.Message)
 	}
+}
+
+// thrown tells an error as its author knows it: Node's stacks begin with its name and message.
+func thrown(e behalf.StepError) string {
+	what, stack := orDash(e.Name)+": "+e.Message, strings.TrimRight(e.Stack, "\n")
+	switch {
+	case stack == "":
+		return what
+	case strings.HasPrefix(stack, what):
+		return stack
+	}
+	return what + "\n" + stack
 }
 
 // maxShown is how much of an event is shown to people; --json has all of it.

@@ -116,7 +116,7 @@ func newRunsCancel(w world) *cobra.Command {
 
 func newRunsTail(w world) *cobra.Command {
 	var flags remoteFlags
-	var workflow, status, user string
+	var workflow, state, user string
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Print runs as they finish, until interrupted", Args: cobra.NoArgs,
 		Long: "Tail prints every run that finishes from now on: its id, state, workflow, user, start and failure.",
@@ -126,17 +126,13 @@ func newRunsTail(w world) *cobra.Command {
 				return err
 			}
 			query := url.Values{}
-			for name, value := range map[string]string{"state": status, "user": user} {
+			for name, value := range map[string]string{"state": state, "user": user} {
 				if value != "" {
 					query.Set(name, value)
 				}
 			}
-			if workflow != "" {
-				found, err := r.workflow(cmd.Context(), workflow)
-				if err != nil {
-					return err
-				}
-				query.Set("workflow", string(found.WorkflowID))
+			if err := r.narrow(cmd.Context(), query, workflow); err != nil {
+				return err
 			}
 			return over(r.tail(cmd.Context(), query, func(raw json.RawMessage) error {
 				if flags.json {
@@ -148,7 +144,9 @@ func newRunsTail(w world) *cobra.Command {
 	}
 	flags.add(cmd, w)
 	cmd.Flags().StringVar(&workflow, "workflow", "", "only runs of this workflow, by its folder's name, its id or its name")
-	cmd.Flags().StringVar(&status, "status", "", "only runs that end as ok, failed or canceled")
+	cmd.Flags().StringVar(&state, "state", "", "only runs that end as ok, failed or canceled")
+	cmd.Flags().StringVar(&state, "status", "", "the same as --state")
+	cmd.MarkFlagsMutuallyExclusive("state", "status")
 	cmd.Flags().StringVar(&user, "user", "", "only runs of this external user")
 	return cmd
 }
@@ -169,7 +167,7 @@ func (r *remote) tail(ctx context.Context, query url.Values, each func(json.RawM
 			r.token, first = secret.String{}, true
 			continue
 		case fault.Is(err, fault.Unavailable) && !first:
-			if rest(ctx, tailAgain) != nil {
+			if wait(ctx, tailAgain) != nil {
 				return nil //nolint:nilerr // interrupted, which is how a tail ends
 			}
 			continue
@@ -185,16 +183,5 @@ func (r *remote) tail(ctx context.Context, query url.Values, each func(json.RawM
 		if page.PageInfo.EndCursor != nil {
 			query.Set("after", *page.PageInfo.EndCursor)
 		}
-	}
-}
-
-func rest(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }

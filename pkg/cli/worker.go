@@ -17,13 +17,14 @@ import (
 
 // workerFlags are those of `behalf worker`.
 type workerFlags struct {
-	env         string
-	slots       int
-	ackWait     time.Duration
-	unsafe      bool
-	credentials credentialFlags
-	appURLs     []string
-	appsDir     string
+	env           string
+	slots         int
+	ackWait       time.Duration
+	unsafe        bool
+	credentials   credentialFlags
+	appURLs       []string
+	allowLoopback bool
+	appsDir       string
 }
 
 func newWorker(w world) *cobra.Command {
@@ -39,6 +40,7 @@ func newWorker(w world) *cobra.Command {
 	cmd.Flags().DurationVar(&f.ackWait, "ack-wait", 30*time.Second, "how long an event may be held without a sign of life, as provision was told")
 	cmd.Flags().BoolVar(&f.unsafe, "unsafe-no-sandbox", false, "run code steps although they share this machine's network")
 	cmd.Flags().StringArrayVar(&f.appURLs, "app-url", nil, "SLUG=URL sends an app's calls elsewhere; refused outside of dev")
+	cmd.Flags().BoolVar(&f.allowLoopback, "allow-loopback", false, "let actions reach servers of this machine; refused outside of dev")
 	addApps(cmd, w, &f.appsDir)
 	f.credentials.add(cmd, w)
 	envFlag(cmd, w, "slots", "BEHALF_SLOTS")
@@ -46,13 +48,24 @@ func newWorker(w world) *cobra.Command {
 	return cmd
 }
 
+// ofDev refuses what only dev may be told. Errors: Invalid.
+func (f workerFlags) ofDev() error {
+	switch {
+	case len(f.appURLs) > 0:
+		return fault.New(fault.Invalid, "cli.worker", "--app-url is for `behalf dev` only")
+	case f.allowLoopback:
+		return fault.New(fault.Invalid, "cli.worker", "--allow-loopback is for `behalf dev` only")
+	}
+	return nil
+}
+
 func serveWorker(ctx context.Context, w world, f workerFlags) error {
 	env, err := behalf.ParseEnvironment(f.env)
 	if err != nil {
 		return hinted{fault.New(fault.Invalid, "cli.worker", "say which environment this worker serves"), "behalf worker --env development"}
 	}
-	if len(f.appURLs) > 0 {
-		return fault.New(fault.Invalid, "cli.worker", "--app-url is for `behalf dev` only")
+	if err := f.ofDev(); err != nil {
+		return err
 	}
 	s, err := readSettings(w, []behalf.Environment{env}, "")
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package expr reads the {{ … }} expressions in the props of a step, and fills in what they stand for.
 //
-// It never runs code, never reads anything but the `steps` object and the environment variables it is given, and never puts a value of a user into an
-// error: an error names the prop and the expression as the author wrote it.
+// It never runs code, never reads anything but the `steps` object and the environment variables it is given, and never
+// puts a value of a user into an error: an error names the prop and the expression as the author wrote it.
 //
 // # What becomes of a prop
 //
@@ -22,8 +22,9 @@
 //	functions     the table below
 //
 // Each path begins with a named step or variable: `steps` or `env` alone, or with a name that is computed, is refused, so
-// that a deploy can check the names. Everything else is refused when the expression is parsed: arithmetic, + between texts, assignment,
-// new, functions of one's own, regular expressions, templates, this, process, constructor, __proto__, prototype.
+// that a deploy can check the names. Everything else is refused when the expression is parsed: arithmetic, + between
+// texts, assignment, new, functions of one's own, regular expressions, templates, this, the rest of process, constructor,
+// __proto__, prototype.
 //
 //	String(x)               x as text
 //	Number(x)               x as number; what is none is NaN, which becomes null in JSON

@@ -83,8 +83,11 @@ func (v Value) Items(hint string) ([]Value, bool) {
 	return items, true
 }
 
-// Texts reads a list of texts. What is none of them is a mistake, and left out.
+// Texts reads a list of texts, nil where there is no value. What is none of them is a mistake, and left out.
 func (v Value) Texts() []string {
+	if !v.Given() {
+		return nil
+	}
 	items, _ := v.Items("write a list: [one, two]")
 	texts := make([]string, 0, len(items))
 	for _, item := range items {
