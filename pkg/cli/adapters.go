@@ -18,6 +18,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/deploy"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/oauth"
 	"github.com/behalf-dev/behalf/pkg/secret"
 	"github.com/behalf-dev/behalf/worker"
 )
@@ -107,6 +108,9 @@ func (s accountSecrets) Grant(given secret.String) (behalf.Grant, error) {
 		return behalf.Grant{}, err
 	}
 	grant := behalf.Grant{Scopes: parsed.Scopes, ExpiresAt: parsed.ExpiresAt}
+	if !parsed.RefreshToken.IsZero() { // whether it can be used, the worker knows that keeps the accounts
+		grant.RefreshAt = oauth.Next(app.Tokens{}, time.Now(), parsed.ExpiresAt, true)
+	}
 	if parsed.OAuthApp != "" {
 		grant.OAuthApp, err = behalf.ParseOAuthAppID(parsed.OAuthApp)
 	}

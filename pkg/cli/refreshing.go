@@ -31,7 +31,7 @@ func (r refreshing) of(p *parts, log zerolog.Logger) *refresh.Source {
 	own := make(byEnvironment, 1)
 	own[p.env] = p
 	return refresh.New(refresh.Config{Environment: p.env, Points: refreshPoints(), Registerer: r.reg}, refresh.Deps{
-		Store: r.credentials, Cached: r.cached, Leases: p.store.Leases(), Accounts: accountRecords{p.store}, Apps: r.apps,
+		Store: r.credentials, Cached: r.cached, Leases: p.store.Leases(), Accounts: accountRecords{p.store}, Changes: p.store, Apps: r.apps,
 		Clients: oauthClients{own, r.credentials, r.shipped}, HTTP: r.client,
 	}, log)
 }

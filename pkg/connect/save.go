@@ -15,6 +15,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/oauth"
 	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
@@ -137,7 +138,7 @@ func (v *visit) save(ctx context.Context, f found, now time.Time) (behalf.Accoun
 		return account, err
 	}
 	for tries := 1; ; tries++ {
-		f.put(&account, now)
+		f.put(&account, v.app, now)
 		err := v.Accounts.PutAccount(ctx, account, revision)
 		switch {
 		case err == nil:
@@ -186,12 +187,15 @@ func (v *visit) place(ctx context.Context, f found, now time.Time) (behalf.Accou
 }
 
 // put says in the record what is now in the credential.
-func (f found) put(a *behalf.Account, now time.Time) {
+func (f found) put(a *behalf.Account, known app.App, now time.Time) {
 	if name := label(f.identity); name != "" {
 		a.Name = name
 	}
 	a.State, a.Reason, a.UpdatedAt = behalf.AccountActive, "", now
 	a.Grant = behalf.Grant{OAuthApp: f.own, Scopes: f.credential.Scopes, ExpiresAt: f.credential.ExpiresAt, Identity: f.hash(a.App)}
+	if !f.credential.RefreshToken.IsZero() {
+		a.RefreshAt = oauth.Next(known.Auth.Tokens, now, f.credential.ExpiresAt, true)
+	}
 }
 
 // hash is the user at the service, so that two connections of the same can be told. It shows nothing of them.

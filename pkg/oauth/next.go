@@ -20,13 +20,22 @@ func Every(t app.Tokens) time.Duration {
 	return daily
 }
 
+// MarginOf is the margin of a token that was made at one time and ends at another. Where nobody knows when it was made, it
+// is two minutes.
+func MarginOf(issued, ends time.Time) time.Duration {
+	if issued.IsZero() || !issued.Before(ends) {
+		return 2 * time.Minute
+	}
+	return Margin(ends.Sub(issued))
+}
+
 // Early is when a token is made anew in the background, half of its margin before a run would. The zero time is for one
 // whose end nobody knows.
 func Early(issued, ends time.Time) time.Time {
 	if ends.IsZero() {
 		return time.Time{}
 	}
-	return ends.Add(-Margin(max(0, ends.Sub(issued))) * 3 / 2)
+	return ends.Add(-MarginOf(issued, ends) * 3 / 2)
 }
 
 // Next is when a token that was made at one time and ends at another, or zero, is to be made anew although nobody asks. One
