@@ -79,6 +79,7 @@ type connection struct {
 	Reason          string              `json:"reason"`
 	ExpiresAt       time.Time           `json:"expires_at"`
 	LastRefreshedAt time.Time           `json:"last_refreshed_at"`
+	NextRefreshAt   time.Time           `json:"next_refresh_at"`
 }
 
 func (c *consented) connection(id string) connection {
@@ -159,7 +160,8 @@ func TestAThousandRunsRefreshOnce(t *testing.T) {
 	if len(tokens) != 1 || tokens["Bearer "+granted.Access] {
 		t.Errorf("runs had %d different tokens", len(tokens))
 	}
-	if s := c.connection(account); s.State != behalf.AccountActive || s.ExpiresAt.Before(time.Now()) || s.LastRefreshedAt.IsZero() {
+	if s := c.connection(account); s.State != behalf.AccountActive || s.ExpiresAt.Before(time.Now()) || s.LastRefreshedAt.IsZero() ||
+		!s.NextRefreshAt.After(s.LastRefreshedAt) || !s.NextRefreshAt.Before(s.ExpiresAt) {
 		t.Errorf("the account is shown as %+v", s)
 	}
 	t.Logf("%d runs on %d workers: the token endpoint was asked %d times, %d calls with the new token", runs, len(by), counts.Tokens, counts.Calls)

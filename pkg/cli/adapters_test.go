@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -71,4 +73,19 @@ func (a asStored) Fresh(ctx context.Context, account behalf.Account) (credential
 
 func (a asStored) Renew(ctx context.Context, account behalf.Account, _ credential.Credential) (credential.Credential, error) {
 	return a.Fresh(ctx, account)
+}
+
+// What a backend brings is refreshed in the background where there is something to refresh it with.
+func TestAGrantSaysWhenItIsRefreshed(t *testing.T) {
+	t.Parallel()
+	ends := time.Now().Add(time.Hour).Truncate(time.Second)
+	for refresh, planned := range map[string]bool{"": false, `,"oauth_refresh_token":"r"`: true} {
+		grant, err := accountSecrets{}.Grant(secret.New(fmt.Sprintf(`{"oauth_access_token":"t","expires_at":%d%s}`, ends.Unix(), refresh)))
+		if err != nil || !grant.ExpiresAt.Equal(ends) {
+			t.Fatalf("%+v, %v", grant, err)
+		}
+		if got := grant.RefreshAt.After(time.Now()) && grant.RefreshAt.Before(ends); got != planned {
+			t.Errorf("with %q it is to be refreshed at %v", refresh, grant.RefreshAt)
+		}
+	}
 }

@@ -40,12 +40,18 @@ func Early(issued, ends time.Time) time.Time {
 
 // Next is when a token that was made at one time and ends at another, or zero, is to be made anew although nobody asks. One
 // that was wanted of late does not end before; one that was not waits up to Every, less a tenth at most, so that many made at
-// once are not made anew at once.
+// once are not made anew at once. One that was brought when it had ended has time too, up to an hour: a run that wants it
+// makes it anew, and many are brought at once.
 func Next(t app.Tokens, issued, ends time.Time, wanted bool) time.Time {
 	every := Every(t)
 	next := issued.Add(every - rand.N(every/10)) //nolint:gosec // spreading load needs no secrecy
-	if early := Early(issued, ends); wanted && !early.IsZero() && early.Before(next) {
+	early := Early(issued, ends)
+	switch {
+	case !wanted || early.IsZero() || early.After(next):
+	case early.After(issued):
 		next = early
+	default:
+		next = issued.Add(10*time.Minute + rand.N(50*time.Minute)) //nolint:gosec // as above
 	}
 	return next.UTC().Truncate(time.Second)
 }

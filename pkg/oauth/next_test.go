@@ -25,7 +25,7 @@ func TestNext(t *testing.T) {
 		"two months of idleness":               {app.Tokens{Idle: 60 * day}, time.Hour, false, 9 * day / 10, day},
 		"a day of idleness":                    {app.Tokens{Idle: day}, time.Hour, false, 9 * day / 20, day / 2},
 		"five minutes, in use":                 {app.Tokens{}, 5 * time.Minute, true, 2 * time.Minute, 2 * time.Minute},
-		"ended before it was brought, and new": {app.Tokens{}, -time.Minute, true, -4 * time.Minute, -4 * time.Minute},
+		"ended before it was brought":          {app.Tokens{}, -time.Hour, true, 10 * time.Minute, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
