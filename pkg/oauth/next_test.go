@@ -18,14 +18,14 @@ func TestNext(t *testing.T) {
 		wanted      bool
 		early, late time.Duration
 	}{
-		"an hour, in use":                      {app.Tokens{}, time.Hour, true, 51 * time.Minute, 51 * time.Minute},
-		"an hour, of nobody":                   {app.Tokens{}, time.Hour, false, 9 * day / 10, day},
-		"ninety days, in use":                  {app.Tokens{}, 90 * day, true, 9 * day / 10, day},
-		"an end that nobody knows":             {app.Tokens{}, 0, true, 9 * day / 10, day},
-		"two months of idleness":               {app.Tokens{Idle: 60 * day}, time.Hour, false, 9 * day / 10, day},
-		"a day of idleness":                    {app.Tokens{Idle: day}, time.Hour, false, 9 * day / 20, day / 2},
-		"five minutes, in use":                 {app.Tokens{}, 5 * time.Minute, true, 2 * time.Minute, 2 * time.Minute},
-		"ended before it was brought":          {app.Tokens{}, -time.Hour, true, 10 * time.Minute, time.Hour},
+		"an hour, in use":             {app.Tokens{}, time.Hour, true, 51 * time.Minute, 51 * time.Minute},
+		"an hour, of nobody":          {app.Tokens{}, time.Hour, false, 9 * day / 10, day},
+		"ninety days, in use":         {app.Tokens{}, 90 * day, true, 9 * day / 10, day},
+		"an end that nobody knows":    {app.Tokens{}, 0, true, 9 * day / 10, day},
+		"two months of idleness":      {app.Tokens{Idle: 60 * day}, time.Hour, false, 9 * day / 10, day},
+		"a day of idleness":           {app.Tokens{Idle: day}, time.Hour, false, 9 * day / 20, day / 2},
+		"five minutes, in use":        {app.Tokens{}, 5 * time.Minute, true, 2 * time.Minute, 2 * time.Minute},
+		"ended before it was brought": {app.Tokens{}, -time.Hour, true, 10 * time.Minute, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
