@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -146,9 +147,7 @@ func finds(what string, want int, query url.Values) func(context.Context, *crowd
 
 func (c *crowd) finds(ctx context.Context, what string, want int, query url.Values) error {
 	q := url.Values{"limit": {fmt.Sprint(max(want, 10))}}
-	for name, values := range query {
-		q[name] = values
-	}
+	maps.Copy(q, query)
 	page, err := c.list(ctx, what, q)
 	if err == nil && len(page.Data) != want {
 		err = fmt.Errorf("%d of %v are listed, want %d", len(page.Data), query, want)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -132,7 +133,7 @@ func (n *names) search(ctx context.Context, i *index, project behalf.ProjectID, 
 
 // find also says whether there are more than so many.
 func (i *index) find(text string, after uint64, limit int) (found []named, more bool) {
-	from, _ := slices.BinarySearchFunc(i.order, after+1, func(n named, revision uint64) int { return int(n.revision) - int(revision) })
+	from, _ := slices.BinarySearchFunc(i.order, after+1, func(n named, revision uint64) int { return cmp.Compare(n.revision, revision) })
 	for _, n := range i.order[from:] {
 		switch {
 		case !strings.Contains(n.lower, text) || i.at[n.user] != n.revision:
