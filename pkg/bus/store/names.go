@@ -32,7 +32,7 @@ func newNames(b *bucket, cfg Config) *names {
 // index is the ids of one project. Whoever has its turn reads and writes it.
 type index struct {
 	turn chan struct{}
-	// read is the revision up to which changes are known.
+	// read is the revision up to which changes of any key are known.
 	read  uint64
 	order []named           // by revision; one that has changed since is stale
 	at    map[string]uint64 // the revision of each
@@ -146,22 +146,22 @@ func (i *index) find(text string, after uint64, limit int) (found []named, more 
 	return found, false
 }
 
-// catchUp reads what has changed: in bulk, and what the replica that told it did not have yet from the leader.
+// catchUp reads what has changed: in bulk, and what the replica that told it did not have yet from the leader. Where nothing
+// changed in the whole bucket, that is one cheap question.
 func (n *names) catchUp(ctx context.Context, i *index, pattern string) error {
-	last, err := n.bucket.lastOrMarker(ctx, pattern)
-	if fault.Is(err, fault.NotFound) || err == nil && last.revision <= i.read {
-		return nil
-	}
-	if err == nil {
-		err = n.bucket.keys(ctx, pattern, i.read+1, i.apply)
-	}
-	if err != nil || i.read >= last.revision {
+	last, err := n.bucket.lastSequence(ctx)
+	if err != nil || last <= i.read {
 		return err
 	}
-	return n.bucket.walk(ctx, pattern, i.read+1, func(e entry) bool {
+	if err := n.bucket.keys(ctx, pattern, i.read+1, i.apply); err != nil {
+		return err
+	}
+	err = n.bucket.walk(ctx, pattern, i.read+1, func(e entry) bool {
 		i.apply(e)
-		return e.revision < last.revision
+		return true
 	})
+	i.read = max(i.read, last)
+	return err
 }
 
 func (i *index) apply(e entry) {
