@@ -178,13 +178,13 @@ func (d *day) run(n int, reg prometheus.Registerer) (over func()) {
 
 func (d *day) app() app.App { return d.vendor.App() }
 
-// 2,000 accounts are all due at once, as after an import or a long outage: they are refreshed at a pace, each once, and on
+// 600 accounts are all due at once, as after an import or a long outage: they are refreshed at a pace, each once, and on
 // the next day not all at once again.
 func TestAStormIsSpread(t *testing.T) {
 	t.Parallel()
 	vendor := oauthtest.New(t, oauthtest.Config{})
 	synctest.Test(t, func(t *testing.T) {
-		const n = 2000
+		const n = 600
 		d := newDay(t, vendor, n, func(int) time.Time { return time.Now().Add(-time.Hour) })
 		for i := range n {
 			d.grant(i)
