@@ -75,6 +75,11 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := all.refresh(below, group, refreshing{
+		credentials: credentials, cached: all.remember(below, group, credentials), apps: apps, shipped: testClients(), client: calls(reach(practiceURLs())), reg: reg,
+	}, log); err != nil {
+		return err
+	}
 	server, pages, err := apiWithPages(s, web.ServerConfig{TLS: secure}, roleDeps{
 		all: all, credentials: credentials, signer: signing, ready: both(all.ready, signing.ready), apps: apps, reg: reg,
 	}, log)

@@ -107,7 +107,7 @@ func (k *keeper) lead(ctx context.Context) bool {
 		return k.lease.revision != 0
 	}
 	if k.lease.revision == 0 {
-		k.log.Info().Msg("keeps the accounts of the environment")
+		k.log.Debug().Msg("keeps the accounts of the environment")
 	}
 	k.lease = held
 	k.metrics.keeping.Set(1)
