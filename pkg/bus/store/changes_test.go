@@ -52,3 +52,27 @@ func TestChangedAccountsOfNone(t *testing.T) {
 		t.Errorf("read up to %d", at)
 	}
 }
+
+// BenchmarkChangedAccounts tells what it costs to read all of 100,000 accounts, and to hear that none has changed.
+func BenchmarkChangedAccounts(b *testing.B) {
+	c := newCrowd(b, 100_000)
+	read := func(after uint64, want int) (last uint64) {
+		told := 0
+		last = must[uint64](b)(c.store.ChangedAccounts(b.Context(), after, func(behalf.Account, bool) { told++ }))
+		if told != want {
+			b.Fatalf("%d are told, want %d", told, want)
+		}
+		return last
+	}
+	last := read(0, c.n)
+	b.Run("all", func(b *testing.B) {
+		for b.Loop() {
+			read(0, c.n)
+		}
+	})
+	b.Run("none", func(b *testing.B) {
+		for b.Loop() {
+			read(last, 0)
+		}
+	})
+}

@@ -153,7 +153,7 @@ func (n *names) catchUp(ctx context.Context, i *index, pattern string) error {
 	if err != nil || last <= i.read {
 		return err
 	}
-	if err := n.bucket.keys(ctx, pattern, i.read+1, i.apply); err != nil {
+	if err := n.bucket.bulk(ctx, pattern, i.read+1, i.apply, nats.HeadersOnly()); err != nil {
 		return err
 	}
 	err = n.bucket.walk(ctx, pattern, i.read+1, func(e entry) bool {
@@ -185,37 +185,4 @@ func (i *index) apply(e entry) {
 	if len(i.order) > 32+2*len(i.at) {
 		i.order = slices.DeleteFunc(i.order, func(n named) bool { return i.at[n.user] != n.revision })
 	}
-}
-
-// keys tells the keys that a pattern matches from a revision on, upwards, without their values, in bulk from any replica.
-// Errors: Unavailable.
-func (b *bucket) keys(ctx context.Context, pattern string, from uint64, each func(entry)) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*b.leader.timeout)
-	defer cancel()
-	js, err := b.nc.JetStream(nats.MaxWait(b.leader.timeout))
-	if err != nil {
-		return failed(ctx, "store.keys", err)
-	}
-	sub, err := js.SubscribeSync(b.subject(pattern), nats.BindStream(b.stream()), nats.OrderedConsumer(), nats.HeadersOnly(), nats.StartSequence(from))
-	if err != nil {
-		return failed(ctx, "store.keys", err)
-	}
-	defer func() { _ = sub.Unsubscribe() }() // an error means that it is closed already
-	left, err := sub.InitialConsumerPending()
-	if err != nil {
-		return failed(ctx, "store.keys", err)
-	}
-	for left > 0 {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return failed(ctx, "store.keys", err)
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return fault.Wrap(fault.Internal, "store.keys", err)
-		}
-		each(entry{key: b.keyOf(m.Subject), revision: meta.Sequence.Stream, deleted: isMarker(m.Header)})
-		left = meta.NumPending
-	}
-	return nil
 }
