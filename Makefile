@@ -41,5 +41,6 @@ lint: ## hold the code against the house rules
 	@git ls-files -s | sed -E 's/^[0-9]+ ([0-9a-f]+) [0-9]+[[:space:]]/\1 /' | git cat-file --batch-check='%(objectsize) %(rest)' | \
 		awk '$$1 > 1048576 { sub(/^[0-9]+ /, ""); print "lint: over 1 MiB, keep it out of git: " $$0; bad = 1 } END { exit bad }'
 
+# ARGS="-accounts 100000" compares the lists of so many accounts over HTTP with those of 1,000 instead.
 bench: build ## measure Behalf beside the bare pipeline and print the ratios
 	@node=$$(deployments/node.sh) && BEHALF_NODE="$$node" go run ./test/bench $(ARGS)

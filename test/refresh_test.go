@@ -79,6 +79,7 @@ type connection struct {
 	Reason          string              `json:"reason"`
 	ExpiresAt       time.Time           `json:"expires_at"`
 	LastRefreshedAt time.Time           `json:"last_refreshed_at"`
+	NextRefreshAt   time.Time           `json:"next_refresh_at"`
 }
 
 func (c *consented) connection(id string) connection {
@@ -159,7 +160,8 @@ func TestAThousandRunsRefreshOnce(t *testing.T) {
 	if len(tokens) != 1 || tokens["Bearer "+granted.Access] {
 		t.Errorf("runs had %d different tokens", len(tokens))
 	}
-	if s := c.connection(account); s.State != behalf.AccountActive || s.ExpiresAt.Before(time.Now()) || s.LastRefreshedAt.IsZero() {
+	if s := c.connection(account); s.State != behalf.AccountActive || s.ExpiresAt.Before(time.Now()) || s.LastRefreshedAt.IsZero() ||
+		!s.NextRefreshAt.After(s.LastRefreshedAt) || !s.NextRefreshAt.Before(s.ExpiresAt) {
 		t.Errorf("the account is shown as %+v", s)
 	}
 	t.Logf("%d runs on %d workers: the token endpoint was asked %d times, %d calls with the new token", runs, len(by), counts.Tokens, counts.Calls)
@@ -217,4 +219,49 @@ func TestAWorkerDiesInARefresh(t *testing.T) {
 	c.mustRun(stdin, "accounts", "create", "--app", "vendor", "--user", "refresh_marked", "--env", "development", "--credential", "-")
 	a := c.persist(c.url, event("again"), as("refresh_marked"))
 	eventually(t, time.Minute, "the run with the new account is not finished", func() bool { return c.journal()[a.run()].state == "ok" })
+}
+
+// A backend that asks for a user's credentials has a token that works, although no run has used the account since its token
+// ended.
+func TestABackendIsHandedATokenThatWorks(t *testing.T) {
+	t.Parallel()
+	c := newConsented(t)
+	id, word := c.service.Client()
+	var own struct {
+		ID string `json:"id"`
+	}
+	out := c.mustRun(word.Reveal(), "oauth-apps", "create", "vendor", "--client-id", id, "--secret", "-", "--env", "development", "--json")
+	if err := json.Unmarshal([]byte(out), &own); err != nil || own.ID == "" {
+		t.Fatalf("%s: %v", out, err)
+	}
+	granted := c.service.Grant("abc-123")
+	stdin := fmt.Sprintf(`{"oauth_access_token":%q,"oauth_refresh_token":%q,"expires_at":%d,"oauth_app_id":%q}`,
+		granted.Access, granted.Refresh, time.Now().Add(-time.Hour).Unix(), own.ID)
+	c.mustRun(stdin, "accounts", "create", "--app", "vendor", "--user", "abc-123", "--env", "development", "--credential", "-")
+	// This API knows where the vendor of the test is.
+	other := &role{w: c.world, binary: program(t, failpointProgram), name: "api-2", args: []string{"api", "--allow-sealed"}}
+	addr := freeAddr(t)
+	other.base, other.vars = "http://"+addr, []string{"BEHALF_ADDR=" + addr, "BEHALF_METRICS_ADDR=" + freeAddr(t)}
+	other.start()
+	c.apiURL = other.base
+
+	var page struct {
+		Data []struct {
+			Credentials map[string]string `json:"credentials"`
+			RefreshAt   time.Time         `json:"next_refresh_at"`
+			ExpiresAt   time.Time         `json:"expires_at"`
+		} `json:"data"`
+	}
+	for range 2 {
+		c.asks("/v1/connect/"+string(c.file.ProjectID)+"/accounts?external_user_id=abc-123&include_credentials=true", &page)
+		if len(page.Data) != 1 || !c.service.Good(page.Data[0].Credentials["oauth_access_token"]) || page.Data[0].Credentials["oauth_refresh_token"] != "" {
+			t.Fatalf("%d accounts, with a token that does not work or one too many", len(page.Data))
+		}
+	}
+	if a := page.Data[0]; a.ExpiresAt.Before(time.Now()) || !a.RefreshAt.Before(a.ExpiresAt) || a.RefreshAt.Before(time.Now()) {
+		t.Errorf("it ends at %v, and is next refreshed at %v", a.ExpiresAt, a.RefreshAt)
+	}
+	if got := c.service.Counts(); got.Tokens != 1 || got.Refreshes != 1 {
+		t.Errorf("counts %+v", got)
+	}
 }

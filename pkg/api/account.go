@@ -32,6 +32,7 @@ type accountView struct {
 	Reason      string                `json:"reason,omitempty"`
 	ExpiresAt   time.Time             `json:"expires_at,omitzero"` // its token
 	RefreshedAt time.Time             `json:"last_refreshed_at,omitzero"`
+	RefreshAt   time.Time             `json:"next_refresh_at,omitzero"`
 	CreatedAt   time.Time             `json:"created_at"`
 	UpdatedAt   time.Time             `json:"updated_at"`
 }
@@ -40,7 +41,7 @@ func viewAccount(a behalf.Account, env behalf.Environment) accountView {
 	return accountView{
 		ID: a.ID, App: a.App, User: a.User, Own: a.Own(), Name: a.Name, Environment: env,
 		Healthy: a.Usable(), State: cmp.Or(a.State, behalf.AccountActive), Reason: a.Reason,
-		ExpiresAt: a.ExpiresAt, RefreshedAt: a.RefreshedAt, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
+		ExpiresAt: a.ExpiresAt, RefreshedAt: a.RefreshedAt, RefreshAt: a.RefreshAt, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
 	}
 }
 

@@ -89,6 +89,7 @@ func (s *shower) one(ctx context.Context, a behalf.Account) (connectView, error)
 		CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
 		grantView: grantView{
 			Scopes: scopes, ExpiresAt: unlessZero(a.ExpiresAt), Error: unlessZero(a.Reason), RefreshedAt: unlessZero(a.RefreshedAt),
+			RefreshAt: unlessZero(a.RefreshAt),
 		},
 	}
 	var err error

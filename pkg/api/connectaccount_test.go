@@ -13,6 +13,8 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 )
 
+var refreshAt = time.Date(2026, 12, 1, 8, 30, 0, 0, time.UTC)
+
 // peopled has a user with one account of each sort: connected with our client, with the project's own, and with keys.
 func peopled(t *testing.T) *world {
 	t.Helper()
@@ -20,7 +22,7 @@ func peopled(t *testing.T) *world {
 	now := time.Now().UTC()
 	for _, a := range []behalf.Account{
 		{ID: "apn_a1", App: "slack", User: "abc-123"},
-		{ID: "apn_b2", App: "slack", User: "abc-123", Name: "Work", Grant: behalf.Grant{OAuthApp: "oa_mine", Scopes: []string{"chat:write"}, ExpiresAt: now}},
+		{ID: "apn_b2", App: "slack", User: "abc-123", Name: "Work", Grant: behalf.Grant{OAuthApp: "oa_mine", Scopes: []string{"chat:write"}, ExpiresAt: now, RefreshAt: refreshAt}},
 		{ID: "apn_c3", App: "github", User: "xyz-9", State: behalf.AccountNeedsReauth, Reason: "it was taken back"},
 		{ID: "apn_own", App: "github", Name: "main"},
 	} {
@@ -89,13 +91,15 @@ func TestConnectAccountHasTheShapeThatClientsExpect(t *testing.T) {
 	for field, want := range map[string]any{
 		"id": "apn_b2", "name": "Work", "external_id": "abc-123", "healthy": true, "dead": false, "error": nil, "app.id": "oa_mine",
 		"app.name_slug": "slack", "app.auth_type": "oauth", "authorized_scopes.0": "chat:write", "last_refreshed_at": nil,
+		"next_refresh_at": "2026-12-01T08:30:00Z",
 	} {
 		if got := a.field(t, field); got != want {
 			t.Errorf("%s is %v, want %v", field, got, want)
 		}
 	}
 	ended := w.call(backend, "GET", "/v1/connect/accounts/apn_c3", "")
-	if ended.field(t, "healthy") != false || ended.field(t, "dead") != true || ended.field(t, "error") != "it was taken back" || ended.field(t, "name") != nil {
+	if ended.field(t, "healthy") != false || ended.field(t, "dead") != true || ended.field(t, "error") != "it was taken back" || ended.field(t, "name") != nil ||
+		ended.field(t, "next_refresh_at") != nil {
 		t.Errorf("%s", ended.body)
 	}
 	bare := w.call(backend, "GET", "/v1/connect/users/abc-123/accounts?app=slack", "")

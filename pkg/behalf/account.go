@@ -62,6 +62,9 @@ type Grant struct {
 	// ExpiresAt is when the access token ends, RefreshedAt when it was last made anew. Zero means that nobody knows.
 	ExpiresAt   time.Time `json:"expires_at,omitzero"`
 	RefreshedAt time.Time `json:"refreshed_at,omitzero"`
+	// RefreshAt is when the token is made anew although no run asks for it. Zero means never, as where there is nothing to
+	// make it with.
+	RefreshAt time.Time `json:"refresh_at,omitzero"`
 }
 
 // Usable says whether steps may use the account.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/action"
@@ -18,6 +19,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/deploy"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/oauth"
 	"github.com/behalf-dev/behalf/pkg/secret"
 	"github.com/behalf-dev/behalf/worker"
 )
@@ -82,9 +84,12 @@ func secretsOf(known app.App, found credential.Credential) []secret.String {
 type accountSecrets struct {
 	env         behalf.Environment
 	credentials credential.Store
+	fresh       freshCredentials // nil where credentials are handed out as they are
+	// late has until when the service of an app is not waited for: a time.Time by behalf.AppSlug.
+	late sync.Map
 }
 
-func (s accountSecrets) PutCredential(ctx context.Context, account behalf.Account, given secret.String) error {
+func (s *accountSecrets) PutCredential(ctx context.Context, account behalf.Account, given secret.String) error {
 	parsed, err := credential.Parse([]byte(given.Reveal()))
 	if err != nil {
 		return err
@@ -93,7 +98,7 @@ func (s accountSecrets) PutCredential(ctx context.Context, account behalf.Accoun
 	return err
 }
 
-func (s accountSecrets) DeleteCredential(ctx context.Context, account behalf.Account) error {
+func (s *accountSecrets) DeleteCredential(ctx context.Context, account behalf.Account) error {
 	err := s.credentials.Delete(ctx, credential.PathOf(s.env, account))
 	if fault.Is(err, fault.NotFound) {
 		return nil
@@ -101,22 +106,50 @@ func (s accountSecrets) DeleteCredential(ctx context.Context, account behalf.Acc
 	return err
 }
 
-func (s accountSecrets) Grant(given secret.String) (behalf.Grant, error) {
+func (s *accountSecrets) Grant(given secret.String) (behalf.Grant, error) {
 	parsed, err := credential.Parse([]byte(given.Reveal()))
 	if err != nil {
 		return behalf.Grant{}, err
 	}
 	grant := behalf.Grant{Scopes: parsed.Scopes, ExpiresAt: parsed.ExpiresAt}
+	if !parsed.RefreshToken.IsZero() { // whether it can be used, the worker knows that keeps the accounts
+		grant.RefreshAt = oauth.Next(app.Tokens{}, time.Now(), parsed.ExpiresAt, true)
+	}
 	if parsed.OAuthApp != "" {
 		grant.OAuthApp, err = behalf.ParseOAuthAppID(parsed.OAuthApp)
 	}
 	return grant, err
 }
 
-// Credential leaves the refresh token out: whoever posts it to the service burns it for everybody else.
-func (s accountSecrets) Credential(ctx context.Context, account behalf.Account) (map[string]secret.String, error) {
+const (
+	// freshFor is how long a backend waits for a token that is made anew for it. Then it gets the one that there is.
+	freshFor = 5 * time.Second
+	// lateFor is how long nobody waits for a service after somebody waited in vain: there may be many accounts on a page.
+	lateFor = 30 * time.Second
+)
+
+// Credential leaves the refresh token out: whoever posts it to the service burns it for everybody else. What ends soon is
+// made anew first. Where that cannot be, its owner is told by the account's state, and has what there is.
+func (s *accountSecrets) Credential(ctx context.Context, account behalf.Account) (map[string]secret.String, error) {
+	if s.fresh != nil && s.waitsFor(account.App) {
+		limited, cancel := context.WithTimeout(ctx, freshFor)
+		defer cancel()
+		found, err := s.fresh.Fresh(limited, account)
+		if err == nil {
+			return found.Fields, nil
+		}
+		if limited.Err() != nil && ctx.Err() == nil {
+			s.late.Store(account.App, time.Now().Add(lateFor))
+		}
+	}
 	found, _, err := s.credentials.Get(ctx, credential.PathOf(s.env, account))
 	return found.Fields, err
+}
+
+func (s *accountSecrets) waitsFor(slug behalf.AppSlug) bool {
+	until, _ := s.late.Load(slug)
+	late, ok := until.(time.Time)
+	return !ok || time.Now().After(late)
 }
 
 // eraser is the journal as the API asks for it.

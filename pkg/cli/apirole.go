@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/behalf-dev/behalf/pkg/api"
+	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/connect"
 	"github.com/behalf-dev/behalf/pkg/egress"
@@ -37,15 +38,7 @@ func newAPI(w world) *cobra.Command {
 }
 
 func serveAPI(ctx context.Context, w world, flags apiFlags) error {
-	environments, err := environmentsOf(w)
-	if err != nil {
-		return err
-	}
-	s, err := readSettings(w, environments, "127.0.0.1:8090")
-	if err != nil {
-		return err
-	}
-	apps, err := loadApps(flags.appsDir)
+	s, apps, err := readAPI(w, flags)
 	if err != nil {
 		return err
 	}
@@ -75,6 +68,11 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := all.refresh(below, group, refreshing{
+		credentials: credentials, cached: all.remember(below, group, credentials), apps: apps, shipped: testClients(), client: calls(reach(practiceURLs())), reg: reg,
+	}, log); err != nil {
+		return err
+	}
 	server, pages, err := apiWithPages(s, web.ServerConfig{TLS: secure}, roleDeps{
 		all: all, credentials: credentials, signer: signing, ready: both(all.ready, signing.ready), apps: apps, reg: reg,
 	}, log)
@@ -95,6 +93,20 @@ func serveAPI(ctx context.Context, w world, flags apiFlags) error {
 		return server.Run(ctx, ln)
 	})
 	return group.Wait()
+}
+
+// readAPI reads what an API is told, and the catalogue.
+func readAPI(w world, flags apiFlags) (roleSettings, app.Catalog, error) {
+	environments, err := environmentsOf(w)
+	if err != nil {
+		return roleSettings{}, app.Catalog{}, err
+	}
+	s, err := readSettings(w, environments, "127.0.0.1:8090")
+	if err != nil {
+		return roleSettings{}, app.Catalog{}, err
+	}
+	apps, err := loadApps(flags.appsDir)
+	return s, apps, err
 }
 
 // apiMetrics serves metrics where an address is given, and else nothing.

@@ -302,6 +302,13 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	cached := d.all.remember(below, group, d.secrets)
+	client := callsAt(d.ln.Addr(), d.reach())
+	for _, p := range d.all {
+		fresh := refreshing{d.secrets, cached, d.apps, d.shipped, client, d.reg, true}.of(p, d.log)
+		group.Go(func() error { return fresh.Run(below) })
+		p.fresh = fresh
+	}
 	pages := d.pages()
 	defer pages.Wait()
 	front, err := d.front(ctx, signing, pages)
@@ -317,16 +324,12 @@ func (d *dev) serve(ctx context.Context, args []string) error {
 	var working errgroup.Group
 	answered, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
-	cached := d.all.remember(below, group, d.secrets)
-	client := callsAt(d.ln.Addr(), d.reach())
 	runner, err := runnerOf(guests{pool: pool}, d.apps, client)
 	if err != nil {
 		return err
 	}
 	for env, p := range d.all {
-		fresh := refreshing{d.secrets, cached, d.apps, d.shipped, client, d.reg}.of(p, d.log)
-		group.Go(func() error { return fresh.Run(below) })
-		worker, source := workerOf(worker.Config{Slots: d.flags.slots, Registerer: d.reg}, p, stepAuth{fresh, d.apps}, stepVariables{env, cached}, runner, d.log)
+		worker, source := workerOf(worker.Config{Slots: d.flags.slots, Registerer: d.reg}, p, stepAuth{p.fresh, d.apps}, stepVariables{env, cached}, runner, d.log)
 		group.Go(func() error { return p.follow(ctx, source, d.log) })
 		working.Go(func() error { return worker.Run(answered) })
 	}

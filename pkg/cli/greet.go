@@ -11,6 +11,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/oauth"
 	"github.com/behalf-dev/behalf/pkg/secret"
 	"github.com/behalf-dev/behalf/pkg/web/localca"
 )
@@ -146,7 +147,12 @@ func (d *dev) keepAccount(ctx context.Context, p *parts, user behalf.ExternalUse
 	now := time.Now().UTC()
 	account := behalf.Account{
 		V: behalf.FormatVersion, ID: behalf.NewAccountID(), Project: d.file.ProjectID, App: "practice", User: user, Name: string(user),
+		Grant:     behalf.Grant{ExpiresAt: expires},
 		CreatedAt: now, UpdatedAt: now,
+	}
+	if !refresh.IsZero() {
+		known, _ := d.apps.App(account.App)
+		account.RefreshAt = oauth.Next(known.Auth.Tokens, now, expires, true)
 	}
 	_, err := d.secrets.Put(ctx, credential.PathOf(p.env, account), credential.Credential{
 		Fields:       map[string]secret.String{credential.FieldAccessToken: access},

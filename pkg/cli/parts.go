@@ -27,6 +27,8 @@ type parts struct {
 	journal *journal.Journal
 	// operator does to runs what is asked for by way of the API.
 	operator *operate.Operator
+	// fresh makes credentials anew that the API hands out. Nil has it hand out what there is.
+	fresh freshCredentials
 }
 
 // openParts connects to an environment that is provisioned already. close ends the connection.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/behalf-dev/behalf/pkg/app"
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -24,16 +25,22 @@ type refreshing struct {
 	shipped     map[behalf.AppSlug]oauth.Registration
 	client      *http.Client
 	reg         prometheus.Registerer
+	// keeps has it refresh accounts too that nobody uses.
+	keeps bool
 }
 
 // of puts the source of an environment's credentials together.
 func (r refreshing) of(p *parts, log zerolog.Logger) *refresh.Source {
 	own := make(byEnvironment, 1)
 	own[p.env] = p
-	return refresh.New(refresh.Config{Environment: p.env, Points: refreshPoints(), Registerer: r.reg}, refresh.Deps{
+	deps := refresh.Deps{
 		Store: r.credentials, Cached: r.cached, Leases: p.store.Leases(), Accounts: accountRecords{p.store}, Apps: r.apps,
 		Clients: oauthClients{own, r.credentials, r.shipped}, HTTP: r.client,
-	}, log)
+	}
+	if r.keeps {
+		deps.Changes = p.store
+	}
+	return refresh.New(refresh.Config{Environment: p.env, Points: refreshPoints(), Registerer: r.reg}, deps, log)
 }
 
 // refreshPoints are the failpoints of a refresh.
@@ -56,4 +63,17 @@ func (r accountRecords) Account(ctx context.Context, project behalf.ProjectID, i
 func (r accountRecords) SetAccount(ctx context.Context, account behalf.Account, revision uint64) error {
 	_, err := r.PutAccount(ctx, account, revision)
 	return err
+}
+
+// refresh has the API hand out credentials that still work, until ctx ends.
+func (b byEnvironment) refresh(ctx context.Context, group *errgroup.Group, r refreshing, log zerolog.Logger) (err error) {
+	if r.apps, err = elsewhere(r.apps, practiceURLs()); err != nil {
+		return err
+	}
+	for _, p := range b {
+		fresh := r.of(p, log)
+		group.Go(func() error { return fresh.Run(ctx) })
+		p.fresh = fresh
+	}
+	return nil
 }

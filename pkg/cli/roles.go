@@ -76,7 +76,7 @@ func apiOf(cfg api.Config, d roleDeps, log zerolog.Logger) (*api.API, error) {
 func apiEnvironments(all byEnvironment, credentials credential.Store) map[behalf.Environment]api.Env {
 	envs := make(map[behalf.Environment]api.Env, len(all))
 	for env, p := range all {
-		secrets := accountSecrets{env: env, credentials: credentials}
+		secrets := &accountSecrets{env: env, credentials: credentials, fresh: p.fresh}
 		envs[env] = api.Env{
 			Workflows: records{p.store}, Endpoints: records{p.store}, Versions: p.store, Users: records{p.store},
 			Accounts: records{p.store}, Clients: records{p.store},

@@ -106,7 +106,7 @@ func serveWorker(ctx context.Context, w world, f workerFlags) error {
 		return err
 	}
 	cached := all.remember(below, group, credentials)
-	fresh := refreshing{credentials, cached, apps, testClients(), calls(reach(practiceURLs())), reg}.of(all[env], log)
+	fresh := refreshing{credentials, cached, apps, testClients(), calls(reach(practiceURLs())), reg, true}.of(all[env], log)
 	group.Go(func() error { return fresh.Run(below) })
 	worker, source := workerOf(worker.Config{Slots: f.slots, Registerer: reg}, all[env], stepAuth{fresh, apps}, stepVariables{env, cached}, runner, log)
 	group.Go(func() error { return all[env].follow(ctx, source, log) })

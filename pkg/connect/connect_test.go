@@ -43,6 +43,9 @@ func TestAUserConnectsByConsent(t *testing.T) {
 	if !w.vendor.Good(c.AccessToken().Reveal()) || !w.vendor.Live(c.RefreshToken.Reveal()) || c.ExpiresAt.IsZero() || c.Fields["oauth_uid"].Reveal() != "jane" {
 		t.Errorf("the credential does not work: %+v", c)
 	}
+	if !a.RefreshAt.Before(c.ExpiresAt) || !a.RefreshAt.After(a.UpdatedAt) {
+		t.Errorf("it is to be refreshed at %v, and ends at %v", a.RefreshAt, c.ExpiresAt)
+	}
 	if use := w.use(token); use.State != behalf.TokenUsed || use.Account != a.ID {
 		t.Errorf("use %+v", use)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/oauth"
 	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
@@ -136,11 +137,11 @@ func (v *visit) save(ctx context.Context, f found, now time.Time) (behalf.Accoun
 	if err != nil {
 		return account, err
 	}
-	if err := v.keepCredential(ctx, account, f); err != nil {
+	if f.credential, err = v.keepCredential(ctx, account, f); err != nil {
 		return account, err
 	}
 	for tries := 1; ; tries++ {
-		f.put(&account, now)
+		f.put(&account, v.app, now)
 		err := v.Accounts.PutAccount(ctx, account, revision)
 		switch {
 		case err == nil:
@@ -189,12 +190,15 @@ func (v *visit) place(ctx context.Context, f found, now time.Time) (behalf.Accou
 }
 
 // put says in the record what is now in the credential.
-func (f found) put(a *behalf.Account, now time.Time) {
+func (f found) put(a *behalf.Account, known app.App, now time.Time) {
 	if name := cmp.Or(f.name, label(f.identity)); name != "" {
 		a.Name = name
 	}
 	a.State, a.Reason, a.UpdatedAt = behalf.AccountActive, "", now
 	a.Grant = behalf.Grant{OAuthApp: f.own, Scopes: f.credential.Scopes, ExpiresAt: f.credential.ExpiresAt, Identity: f.hash(a.App)}
+	if !f.credential.RefreshToken.IsZero() {
+		a.RefreshAt = oauth.Next(known.Auth.Tokens, now, f.credential.ExpiresAt, true)
+	}
 }
 
 // hash is the user at the service, so that two connections of the same can be told. It shows nothing of them.
@@ -235,16 +239,18 @@ func (f found) after(before credential.Credential, account behalf.Account) crede
 	return next
 }
 
-func (v *visit) keepCredential(ctx context.Context, account behalf.Account, f found) error {
+// keepCredential says what is in the store now.
+func (v *visit) keepCredential(ctx context.Context, account behalf.Account, f found) (credential.Credential, error) {
 	at := credential.PathOf(v.environment, account)
 	for tries := 1; ; tries++ {
 		before, revision, err := v.Credentials.Get(ctx, at)
 		if err != nil && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Internal) {
-			return err
+			return f.credential, err
 		}
-		_, err = v.Credentials.Put(ctx, at, f.after(before, account), revision)
+		next := f.after(before, account)
+		_, err = v.Credentials.Put(ctx, at, next, revision)
 		if !fault.Is(err, fault.Conflict) || tries == maxTries {
-			return err
+			return next, err
 		}
 	}
 }

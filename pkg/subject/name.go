@@ -183,6 +183,12 @@ func TombstoneKey(p behalf.ProjectID, u behalf.ExternalUserID) string {
 	return "forgotten." + string(p) + "." + u.Hash()
 }
 
+// Decode reads what Encode made. It is false for anything else.
+func Decode(token string) (string, bool) {
+	text, err := base32.HexEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(token))
+	return string(text), err == nil && Encode(string(text)) == token
+}
+
 // Encode makes one token of any text: base32, lower case, without padding, so that no two texts meet.
 func Encode(s string) string {
 	return strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(s)))

@@ -1,5 +1,6 @@
 // Command bench measures Behalf beside the bare pipeline, alternately in one go, and prints the ratios against their
-// goals. With -split both run as several processes beside a nats-server, with -soak it watches Behalf's memory.
+// goals. With -split both run as several processes beside a nats-server, with -soak it watches Behalf's memory, and
+// with -accounts it compares what the lists of accounts cost among many and among few.
 //
 // It never measures one system alone and calls it a result: on a shared machine only ratios of the same round say
 // something. It exits with 1 where a ratio is beyond its limit, or an answer was wrong.
@@ -39,6 +40,7 @@ type options struct {
 	keep    bool
 	loads   loads
 	soak    soak
+	lists   accounts
 	node    string
 	behalf  behalfOptions
 	outside outside
@@ -69,6 +71,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.behalf.devArgs, "dev-args", "", "more arguments for behalf dev")
 	flags.StringVar(&o.behalf.workerArgs, "worker-args", "--unsafe-no-sandbox", "more arguments for behalf worker")
 	o.soak.flags(flags)
+	o.lists.flags(flags)
 	o.outside.flags(flags)
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -107,6 +110,9 @@ func run(ctx context.Context, args []string) (err error) {
 	// Whatever ends us, an interrupt too, nothing that we started outlives us.
 	defer func() { err = errors.Join(err, y.close()) }()
 
+	if o.lists.many > 0 {
+		return o.lists.run(ctx, y, o)
+	}
 	systems, err := o.start(ctx, y)
 	if err != nil {
 		return err

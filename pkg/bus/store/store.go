@@ -28,6 +28,11 @@ type Config struct {
 	//
 	// Defaults to 100,000.
 	Remember int
+	// RememberNames is how many ids of users are kept in memory for searches, about 150 bytes each. Of a project with more, a
+	// search reads the users themselves, some at a time.
+	//
+	// Defaults to 250,000.
+	RememberNames int
 	// RememberVersions is how many versions of workflows are kept in memory.
 	//
 	// Defaults to 1,000.
@@ -57,6 +62,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.Remember = cmp.Or(c.Remember, 100_000)
+	c.RememberNames = cmp.Or(c.RememberNames, 250_000)
 	c.RememberVersions = cmp.Or(c.RememberVersions, 1_000)
 	c.RememberObjects = cmp.Or(c.RememberObjects, 64<<20)
 	c.MissFor = cmp.Or(c.MissFor, time.Second)

@@ -18,13 +18,14 @@ type people struct {
 	bucket   *bucket
 	users    *remembered[behalf.ExternalUser]
 	accounts *remembered[[]behalf.Account] // by subject.AccountsOf
+	names    *names
 	fill     atomic.Uint64
 }
 
 func newPeople(b *bucket, cfg Config) *people {
 	return &people{
-		bucket: b,
-		users:  newRemembered(cfg.Remember, weighUser),
+		bucket: b, names: newNames(b, cfg),
+		users: newRemembered(cfg.Remember, weighUser),
 		// That a user has no account is a no, which memory may not say.
 		accounts: newRemembered(cfg.Remember, func(all []behalf.Account) int { return len(all) }),
 	}
@@ -58,6 +59,7 @@ func (p *people) distrust() {
 func (p *people) end() { p.distrust() }
 
 func (p *people) empty(trusted bool) {
+	p.names.empty()
 	p.users.empty(trusted)
 	p.accounts.empty(trusted)
 }
@@ -134,6 +136,11 @@ func (s *Store) Users(ctx context.Context, project behalf.ProjectID, search stri
 		return UserPage{}, err
 	}
 	search = strings.ToLower(search)
+	if search != "" {
+		if page, ok, err := s.people.names.find(ctx, project, search, after, limit); ok || err != nil {
+			return page, err
+		}
+	}
 	var page UserPage
 	var err error
 	page.Users, page.Next, err = pageOf(ctx, s.people.bucket, span{"user." + string(project) + ".*", after, false, limit},

@@ -99,7 +99,7 @@ func (w *watch) once(ctx context.Context, filled func()) error {
 	w.drain()
 	start := nats.DeliverLastPerSubject()
 	if w.changes {
-		last, err := w.lastSequence(ctx)
+		last, err := w.bucket.lastSequence(ctx)
 		if err != nil {
 			return err
 		}
@@ -137,10 +137,11 @@ func (w *watch) drain() {
 	}
 }
 
-func (w *watch) lastSequence(ctx context.Context) (uint64, error) {
-	s, err := w.bucket.js.Stream(ctx, w.bucket.stream())
+// lastSequence is that of the last change of any key, as the leader says. Errors: Unavailable.
+func (b *bucket) lastSequence(ctx context.Context) (uint64, error) {
+	s, err := b.js.Stream(ctx, b.stream())
 	if err != nil {
-		return 0, failed(ctx, "store.watch", err)
+		return 0, failed(ctx, "store.lastSequence", err)
 	}
 	return s.CachedInfo().State.LastSeq, nil
 }

@@ -67,7 +67,7 @@ func (s *Source) bury(ctx context.Context, w wish, c credential.Credential, d de
 		case !stored.RefreshToken.Equal(c.RefreshToken) || !stored.AccessToken().Equal(c.AccessToken()):
 			return false, fault.New(fault.Unavailable, op, "the account was connected again just now")
 		}
-		a.State, a.Reason = d.state, d.reason
+		a.State, a.Reason, a.RefreshAt = d.state, d.reason, time.Time{}
 		return true, nil
 	})
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *Source) showActive(ctx context.Context, w wish, c credential.Credential
 			return false, nil // by somebody, and not for us to undo
 		}
 		a.State, a.Reason = behalf.AccountActive, ""
-		a.ExpiresAt, a.RefreshedAt = c.ExpiresAt, c.IssuedAt
+		a.ExpiresAt, a.RefreshedAt, a.RefreshAt = c.ExpiresAt, c.IssuedAt, next(w, c)
 		if c.Scopes != nil {
 			a.Scopes = c.Scopes
 		}

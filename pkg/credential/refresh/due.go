@@ -27,13 +27,8 @@ func spent(c credential.Credential, now time.Time) bool {
 	return !now.Before(c.ExpiresAt.Add(-min(skew, margin(c)/4)))
 }
 
-// margin is how long before its end a token is due. Where nobody knows how long it lives, it is taken for long.
-func margin(c credential.Credential) time.Duration {
-	if c.IssuedAt.IsZero() || !c.IssuedAt.Before(c.ExpiresAt) {
-		return 2 * time.Minute
-	}
-	return oauth.Margin(c.ExpiresAt.Sub(c.IssuedAt))
-}
+// margin is how long before its end a token is due.
+func margin(c credential.Credential) time.Duration { return oauth.MarginOf(c.IssuedAt, c.ExpiresAt) }
 
 // young is the age below which a token that was refused is not made anew: the service would refuse the next one too.
 func young(c credential.Credential) time.Duration {

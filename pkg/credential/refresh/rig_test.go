@@ -63,9 +63,14 @@ func (r *rig) later(d time.Duration) { r.shift.Add(int64(d)) }
 // connect makes an account with a token that ends after a time.
 func (r *rig) connect(ends time.Duration) {
 	r.t.Helper()
+	r.connectAs(ends, behalf.Grant{})
+}
+
+func (r *rig) connectAs(ends time.Duration, granted behalf.Grant) {
+	r.t.Helper()
 	now := time.Now().UTC()
 	r.account = behalf.Account{
-		ID: behalf.NewAccountID(), Project: bustest.Project, App: oauthtest.Slug, User: "abc-123", CreatedAt: now, UpdatedAt: now,
+		ID: behalf.NewAccountID(), Project: bustest.Project, App: oauthtest.Slug, User: "abc-123", Grant: granted, CreatedAt: now, UpdatedAt: now,
 	}
 	r.granted = r.vendor.Grant("abc-123")
 	r.put(credential.Credential{
@@ -167,7 +172,7 @@ func (r *rig) workerOn(cfg refresh.Config, between func(credential.Store) creden
 	}
 	w.cached = credential.NewCached(w.sealed, credential.CacheConfig{Now: cfg.Now})
 	w.Source = refresh.New(cfg, refresh.Deps{
-		Store: w.sealed, Cached: w.cached, Leases: lease, Accounts: accounts{records}, Apps: r.apps,
+		Store: w.sealed, Cached: w.cached, Leases: lease, Accounts: accounts{records}, Changes: records, Apps: r.apps,
 		Clients: r, HTTP: r.vendor.HTTP(),
 	}, zerolog.Nop())
 	return w

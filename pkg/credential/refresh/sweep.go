@@ -12,6 +12,7 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/oauth"
 )
 
 const (
@@ -19,12 +20,19 @@ const (
 	atOnce    = 4 // refreshes in the background
 )
 
-// Run refreshes accounts that were used of late before their tokens end, until ctx ends; then it waits for the refreshes
-// that are under way, because one that is cut short may cost a grant. It is called once.
+// Run refreshes accounts that were used of late before their tokens end, and together with the others of the environment all
+// that nobody uses, until ctx ends; then it waits for the refreshes that are under way, because one that is cut short may
+// cost a grant. It is called once.
 func (s *Source) Run(ctx context.Context) error {
+	var group errgroup.Group
+	group.Go(func() error {
+		newKeeper(s).run(ctx)
+		return nil
+	})
 	for pause(ctx, s.cfg.Sweep/2+rand.N(s.cfg.Sweep)) == nil { //nolint:gosec // spreading load needs no secrecy
 		s.sweep(ctx)
 	}
+	_ = group.Wait()
 	close(s.leaving)
 	s.working.wait()
 	return nil
@@ -124,8 +132,8 @@ func (r *recent) due(now, since time.Time) []wish {
 
 // early is when the background refreshes a token: half of its margin before a run would. One without an end never is.
 func early(c credential.Credential) time.Time {
-	if c.ExpiresAt.IsZero() {
-		return time.Unix(0, math.MaxInt64)
+	if at := oauth.Early(c.IssuedAt, c.ExpiresAt); !at.IsZero() {
+		return at
 	}
-	return c.ExpiresAt.Add(-margin(c) * 3 / 2)
+	return time.Unix(0, math.MaxInt64)
 }
