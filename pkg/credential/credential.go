@@ -59,6 +59,13 @@ func (c Credential) Clone() Credential {
 	return c
 }
 
+// Equal says whether two are the same credential in the same state.
+func (c Credential) Equal(other Credential) bool {
+	return maps.EqualFunc(c.Fields, other.Fields, secret.String.Equal) && c.RefreshToken.Equal(other.RefreshToken) &&
+		c.ExpiresAt.Equal(other.ExpiresAt) && c.IssuedAt.Equal(other.IssuedAt) && c.Generation == other.Generation &&
+		slices.Equal(c.Scopes, other.Scopes) && c.OAuthApp == other.OAuthApp
+}
+
 // Revision is the state of a stored credential, for a later write that must not undo another's. 0 means that there is
 // nothing yet.
 type Revision uint64
