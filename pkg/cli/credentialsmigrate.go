@@ -103,7 +103,7 @@ func migrateCredentials(ctx context.Context, w world, f migrateFlags) error {
 	if err != nil {
 		return err
 	}
-	m := mover{world: w, flags: f, environments: environments, counts: map[migrate.Result]int{}}
+	m := mover{world: w, flags: f, environments: environments, counts: make(map[migrate.Result]int)}
 	if err := withVault(ctx, w, log, func(ctx context.Context, store credential.Store) error {
 		return m.run(ctx, from, announced(store, all))
 	}); err != nil {

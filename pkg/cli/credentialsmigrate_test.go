@@ -268,7 +268,7 @@ func TestCredentialsMigrateSaysWhatIsWrong(t *testing.T) {
 func TestCredentialsMigrateFromDev(t *testing.T) {
 	t.Parallel()
 	m := newRemoval(t)
-	file := devFile{NATSURL: m.vars["BEHALF_NATS_URL"], NATSCreds: map[behalf.Environment]string{}}
+	file := devFile{NATSURL: m.vars["BEHALF_NATS_URL"], NATSCreds: make(map[behalf.Environment]string)}
 	for _, env := range behalf.Environments() {
 		file.NATSCreds[env] = m.vars[credsVariable(env)]
 		delete(m.vars, credsVariable(env))

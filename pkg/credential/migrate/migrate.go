@@ -126,9 +126,9 @@ func (m *Migration) start(ctx context.Context, group *errgroup.Group, env behalf
 
 // key moves what lies at a key. Its error ends the migration.
 func (m *Migration) key(ctx context.Context, env behalf.Environment, key string) (Outcome, error) {
-	p, err := credential.ParsePath(env, key)
-	if err != nil {
-		return Outcome{Environment: env, Path: masked(env, key), Result: Failed, Error: "this release knows no such place"}, nil
+	p, unknown := credential.ParsePath(env, key)
+	if unknown != nil {
+		return Outcome{Environment: env, Path: masked(env, key), Result: Failed, Error: "this release knows no such place"}, nil //nolint:nilerr // the rest goes on
 	}
 	o, err := (&move{Migration: m, path: p}).patiently(ctx)
 	if isAway(err) || fault.Is(err, fault.Canceled) {
