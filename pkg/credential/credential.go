@@ -1,6 +1,6 @@
 // Package credential keeps the secrets of accounts, and hands one to whoever names its full path.
 //
-// It never logs a value, never puts one into an error and never decides who may have one: it cannot list, and a path
+// It never logs a value, never puts one into an error and never decides who may have one: a Store cannot list, and a path
 // belongs to one user of one project in one environment.
 package credential
 
