@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -152,9 +153,42 @@ func vaultRights(role, place string) []string {
 	}[role+" "+place]
 }
 
-// Every role tries everything in every environment, on the real server. The roles come from the policies' own files.
+var policyPath = regexp.MustCompile(`(?m)^\s*path\s+"([^"]+)"`)
+
+// vaultCovered holds the places to having one for every path that a policy's file names, and counts those paths. What is
+// not of a mount is a role's own token.
+func vaultCovered(t *testing.T) (paths int) {
+	t.Helper()
+	var tried []string
+	for _, env := range behalf.Environments() {
+		for _, p := range vaultPlaces(env) {
+			for _, where := range []string{"data", "metadata"} {
+				tried = append(tried, fmt.Sprintf(p.there, where), fmt.Sprintf(p.missing, where))
+			}
+		}
+	}
+	for name, text := range policies.All() {
+		if strings.Count(text, "path ") != len(policyPath.FindAllString(text, -1)) {
+			t.Errorf("%s has paths that cannot be read", name)
+		}
+		for _, found := range policyPath.FindAllStringSubmatch(text, -1) {
+			paths++
+			path, ours := strings.CutPrefix(found[1], vault.DefaultPrefix+"-")
+			own := slices.Contains([]string{"auth/token/lookup-self", "auth/token/renew-self"}, found[1])
+			pattern := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta("all-"+path), `\+`, "[^/]+") + "$")
+			if !own && (!ours || !slices.ContainsFunc(tried, pattern.MatchString)) {
+				t.Errorf("%s of %s is not tried", found[1], name)
+			}
+		}
+	}
+	return paths
+}
+
+// Every role tries everything in every environment, on the real server. The roles come from the policies' own files, and
+// every path that one names is tried.
 func vaultMatrix(t *testing.T, v *vaultServer) {
 	t.Helper()
+	paths := vaultCovered(t)
 	fields := map[string]any{"data": map[string]any{"v": 1}, "options": map[string]any{"cas": 0}}
 	for _, env := range behalf.Environments() {
 		for _, p := range vaultPlaces(env) {
@@ -189,7 +223,7 @@ func vaultMatrix(t *testing.T, v *vaultServer) {
 	if tried < 400 {
 		t.Errorf("only %d attempts", tried)
 	}
-	t.Logf("%d attempts of %d roles, %d crossings", tried, len(policies.All()), crossed)
+	t.Logf("%d attempts of %d roles on the %d paths of their policies, %d crossings", tried, len(policies.All()), paths, crossed)
 }
 
 // vaultDeeds are all that one can try on a path. Writes name a revision that is not there, so that whoever may write

@@ -103,7 +103,7 @@ func newRoot(w world) *cobra.Command {
 	root.PersistentFlags().String("config", w.env("BEHALF_CONFIG", ""), "file of settings, which behalf config explains")
 	root.AddCommand(
 		newDev(w), newIngress(w), newWorker(w), newAPI(w), newProvision(w),
-		newInit(w), newDeploy(w), newPromote(w), newRollback(w), newInvoke(w), newEndpoints(w), newActions(w), newApps(w), newAccounts(w), newOAuthApps(w), newClients(w), newUsers(w), newEnv(w), newRuns(w), newEvents(w), newDeadletters(w), newToken(w), newConfig(w), newVersion(w),
+		newInit(w), newDeploy(w), newPromote(w), newRollback(w), newInvoke(w), newEndpoints(w), newActions(w), newApps(w), newAccounts(w), newOAuthApps(w), newClients(w), newCredentials(w), newUsers(w), newEnv(w), newRuns(w), newEvents(w), newDeadletters(w), newToken(w), newConfig(w), newVersion(w),
 	)
 	return root
 }

@@ -1,6 +1,6 @@
 // Package credential keeps the secrets of accounts, and hands one to whoever names its full path.
 //
-// It never logs a value, never puts one into an error and never decides who may have one: it cannot list, and a path
+// It never logs a value, never puts one into an error and never decides who may have one: a Store cannot list, and a path
 // belongs to one user of one project in one environment.
 package credential
 
@@ -57,6 +57,13 @@ func (c Credential) Clone() Credential {
 	c.Fields = maps.Clone(c.Fields)
 	c.Scopes = slices.Clone(c.Scopes)
 	return c
+}
+
+// Equal says whether two are the same credential in the same state.
+func (c Credential) Equal(other Credential) bool {
+	return maps.EqualFunc(c.Fields, other.Fields, secret.String.Equal) && c.RefreshToken.Equal(other.RefreshToken) &&
+		c.ExpiresAt.Equal(other.ExpiresAt) && c.IssuedAt.Equal(other.IssuedAt) && c.Generation == other.Generation &&
+		slices.Equal(c.Scopes, other.Scopes) && c.OAuthApp == other.OAuthApp
 }
 
 // Revision is the state of a stored credential, for a later write that must not undo another's. 0 means that there is

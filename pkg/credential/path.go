@@ -29,6 +29,20 @@ const (
 	ownAccounts = "_own"
 	signingKey  = "_keys/signing"
 	oauthApps   = "/_oauth/"
+	variables   = "/_env/"
+)
+
+var userAlphabet = base32.HexEncoding.WithPadding(base32.NoPadding) //nolint:gochecknoglobals // a constant in all but name
+
+// Kind is what lies at a path.
+type Kind string
+
+// The kinds of paths.
+const (
+	KindAccount    Kind = "account"
+	KindOAuthApp   Kind = "oauth_app"
+	KindVariable   Kind = "variable"
+	KindSigningKey Kind = "signing_key"
 )
 
 // PathOf is the path of an account's credential.
@@ -44,6 +58,62 @@ func SigningKeyPath(env behalf.Environment) Path {
 // OAuthAppPath is where the secret of a project's own client at a service lies: {project}/_oauth/{id}.
 func OAuthAppPath(env behalf.Environment, project behalf.ProjectID, id behalf.OAuthAppID) Path {
 	return Path{Environment: env, reserved: string(project) + oauthApps + string(id)}
+}
+
+// ParsePath reads what Key spelt, in this environment. Errors: Invalid, for whatever Key would not spell exactly so.
+func ParsePath(env behalf.Environment, key string) (Path, error) {
+	p, err := parsed(env, key)
+	if err != nil {
+		return Path{}, err
+	}
+	if again, err := p.Key(); err != nil || again != key {
+		return Path{}, noPath()
+	}
+	return p, nil
+}
+
+func noPath() error {
+	return fault.New(fault.Invalid, "credential.ParsePath", "it is no path of a credential")
+}
+
+// parsed takes a key apart, and leaves it to Key to say whether the parts are any.
+func parsed(env behalf.Environment, key string) (Path, error) {
+	if key == signingKey {
+		return SigningKeyPath(env), nil
+	}
+	if project, id, ok := strings.Cut(key, oauthApps); ok {
+		return OAuthAppPath(env, behalf.ProjectID(project), behalf.OAuthAppID(id)), nil
+	}
+	if project, name, ok := strings.Cut(key, variables); ok {
+		return VariablePath(env, behalf.ProjectID(project), behalf.VariableName(name)), nil
+	}
+	parts := strings.Split(key, "/")
+	if len(parts) != 4 {
+		return Path{}, noPath()
+	}
+	p := Path{Environment: env, Project: behalf.ProjectID(parts[0]), App: behalf.AppSlug(parts[2]), Account: behalf.AccountID(parts[3])}
+	if parts[1] == ownAccounts {
+		return p, nil
+	}
+	user, err := userAlphabet.DecodeString(strings.ToUpper(parts[1]))
+	if err != nil || len(user) == 0 {
+		return Path{}, noPath()
+	}
+	p.User = behalf.ExternalUserID(user)
+	return p, nil
+}
+
+// Kind says what lies at the path.
+func (p Path) Kind() Kind {
+	switch {
+	case p.reserved == "":
+		return KindAccount
+	case p.reserved == signingKey:
+		return KindSigningKey
+	case strings.Contains(p.reserved, oauthApps):
+		return KindOAuthApp
+	}
+	return KindVariable
 }
 
 // Key spells the path within its environment: {project}/{encoded user or _own}/{app}/{account}. No two paths have the
@@ -94,7 +164,7 @@ func (p Path) owner() (string, error) {
 		return "", err
 	}
 	// In one case of letters, for stores that tell none apart.
-	return strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(p.User))), nil
+	return strings.ToLower(userAlphabet.EncodeToString([]byte(p.User))), nil
 }
 
 // Name stands for the path where it may be read by others, and tells nothing of whose it is. It is one token of letters

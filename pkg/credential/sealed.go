@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
@@ -50,11 +51,41 @@ func OpenSealed(ctx context.Context, keyFile string, buckets map[behalf.Environm
 	if err != nil {
 		return nil, err
 	}
+	return sealedBy(handle, keyFile, buckets)
+}
+
+// ExistingSealed opens a store that was used before: it makes no key. Errors: those of OpenSealed, and NotFound also where
+// there is nothing yet.
+func ExistingSealed(keyFile string, buckets map[behalf.Environment]Bucket) (*Sealed, error) {
+	handle, err := openKey(keyFile)
+	if errors.Is(err, errNoKey) {
+		return nil, fault.Newf(fault.NotFound, "credential.OpenSealed", "there is no key file %s", keyFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sealedBy(handle, keyFile, buckets)
+}
+
+func sealedBy(handle *keyset.Handle, keyFile string, buckets map[behalf.Environment]Bucket) (*Sealed, error) {
 	primitive, err := aead.New(handle)
 	if err != nil {
 		return nil, fault.Newf(fault.Invalid, "credential.OpenSealed", "the key file %s holds no key for AES-256-GCM", keyFile)
 	}
 	return &Sealed{primitive, buckets}, nil
+}
+
+// Keys lists the keys of all paths of an environment, sorted. It is for moving house. Errors: Forbidden, Unavailable.
+func (s *Sealed) Keys(ctx context.Context, env behalf.Environment) ([]string, error) {
+	b, ok := s.buckets[env]
+	if !ok {
+		return nil, notHere(env)
+	}
+	keys, err := b.Keys(ctx, "")
+	if err != nil {
+		return nil, fmt.Errorf("sealed values of %s: %w", env, err)
+	}
+	return keys, nil
 }
 
 // allEmpty keeps a lost key from being replaced by a new one, which would open nothing of what is there.
@@ -133,9 +164,13 @@ func (s *Sealed) place(p Path) (Bucket, string, error) {
 	}
 	b, ok := s.buckets[p.Environment]
 	if !ok {
-		return nil, "", fault.Newf(fault.Forbidden, "credential.Sealed", "this process has no credentials of %s", p.Environment)
+		return nil, "", notHere(p.Environment)
 	}
 	return b, key, nil
+}
+
+func notHere(env behalf.Environment) error {
+	return fault.Newf(fault.Forbidden, "credential.Sealed", "this process has no credentials of %s", env)
 }
 
 // bound is what a value is sealed for.

@@ -24,7 +24,7 @@ func VariablePath(env behalf.Environment, project behalf.ProjectID, name behalf.
 	if projectErr != nil || nameErr != nil {
 		return Path{Environment: env}
 	}
-	return Path{Environment: env, reserved: string(project) + "/_env/" + string(name)}
+	return Path{Environment: env, reserved: string(project) + variables + string(name)}
 }
 
 // VariableNames keeps the names of a project's environment variables, which are no secret.

@@ -56,12 +56,17 @@ func (b Bucket) Delete(ctx context.Context, key string, revision uint64) error {
 // Keys lists the keys that begin with a prefix, sorted. It reads the whole bucket: it is for administration, not for
 // runs. Errors: Unavailable.
 func (b Bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
-	entries, err := b.bucket.all(ctx, ">")
+	live := map[string]bool{} // without the values, which may be many
+	err := b.bucket.walk(ctx, ">", 1, func(e entry) bool {
+		if live[e.key] = true; e.deleted || !strings.HasPrefix(e.key, prefix) {
+			delete(live, e.key)
+		}
+		return true
+	})
 	if err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(entries, func(key string, _ entry) bool { return !strings.HasPrefix(key, prefix) })
-	return slices.Sorted(maps.Keys(entries)), nil
+	return slices.Sorted(maps.Keys(live)), nil
 }
 
 const (

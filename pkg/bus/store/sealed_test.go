@@ -12,6 +12,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/bus/store"
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/credential/credentialtest"
+	"github.com/behalf-dev/behalf/pkg/credential/migrate"
 	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
@@ -73,5 +74,53 @@ func TestTheDataFolderHoldsNoValue(t *testing.T) {
 	})
 	if err != nil || files < 5 {
 		t.Errorf("looked into %d files: %v", files, err)
+	}
+}
+
+// Everything that lies in the true buckets of both environments moves, what was deleted does not, and the second time
+// there is nothing to do.
+func TestSealedCredentialsMoveHouse(t *testing.T) {
+	t.Parallel()
+	from, to := newLab(t).sealed(t), credentialtest.NewMemory()
+	kept := map[credential.Path]credential.Credential{}
+	for i, env := range behalf.Environments() {
+		for j, p := range []credential.Path{
+			credential.PathOf(env, credentialtest.Account("abc-123")), credential.PathOf(env, credentialtest.Account("a/b \u00fc")), credential.PathOf(env, credentialtest.Account("")),
+			credential.OAuthAppPath(env, "proj_a", "oa_1"), credential.VariablePath(env, "proj_a", "KEY"), credential.SigningKeyPath(env),
+		} {
+			kept[p] = credential.Credential{Fields: map[string]secret.String{"value": secret.New(string(rune('a'+i)) + string(rune('a'+j)))}}
+			if _, err := from.Put(t.Context(), p, kept[p], 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		gone := credential.PathOf(env, credentialtest.Account("gone"))
+		if _, err := from.Put(t.Context(), gone, credential.Credential{}, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := from.Delete(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []migrate.Result{migrate.Moved, migrate.Same} {
+		results := 0
+		for _, env := range behalf.Environments() {
+			err := migrate.New(migrate.Config{}, from, to).Environment(t.Context(), env, func(o migrate.Outcome, _, _ int) {
+				results++
+				if o.Result != want {
+					t.Errorf("%v, want it %s", o, want)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if results != len(kept) {
+			t.Errorf("%d %s of %d", results, want, len(kept))
+		}
+	}
+	for p, c := range kept {
+		if got, r, err := to.Get(t.Context(), p); err != nil || !got.Equal(c) || int(r) > len(kept) {
+			t.Errorf("%s at revision %d: %v", p, r, err)
+		}
 	}
 }

@@ -112,6 +112,9 @@ func causeOf(err error) error {
 
 func isDenied(err error) bool { return troubleOf(err) == whyDenied }
 
+// Refused says that Vault answers and does not let us, or has no place for credentials: what waiting does not mend.
+func Refused(err error) bool { return isDenied(err) || troubleOf(err) == whyMount }
+
 // troubleOf is the reason of a failure of Vault's, and empty for every other.
 func troubleOf(err error) string {
 	if t, ok := errors.AsType[trouble](err); ok {

@@ -22,6 +22,8 @@ type session struct {
 	tried   chan struct{}
 	doubts  chan struct{} // the token was refused: look at it
 
+	replaced time.Time // when a refused token was given up, for run alone
+
 	mu      sync.Mutex
 	why     string        // we are not logged in; empty while we are
 	settled chan struct{} // closed and replaced when a doubt or a login has come to an end
@@ -126,6 +128,7 @@ func (s *session) watch(ctx context.Context, got *api.Secret) {
 		case <-s.doubts:
 			if !s.holds(ctx) {
 				s.log.Warn().Msg("the token of vault was revoked; logging in again")
+				s.replaced = time.Now()
 				return
 			}
 		}
@@ -164,12 +167,15 @@ func (s *session) renew(got *api.Secret, ended chan<- struct{}) (stop func()) {
 	}
 }
 
-// holds says whether our token is still one. Where nobody can tell, it is.
+// holds says whether our token is still one. Where nobody can tell, it is; and so is one that has just taken the place of
+// another, or a policy without lookup-self would have us log in for every request that it denies.
 func (s *session) holds(ctx context.Context) bool {
-	_, err := s.client.Auth().Token().LookupSelfWithContext(ctx)
-	var answered *api.ResponseError
-	if errors.As(err, &answered) && answered.StatusCode == http.StatusForbidden {
-		return false
+	if time.Since(s.replaced) >= trusted {
+		_, err := s.client.Auth().Token().LookupSelfWithContext(ctx)
+		var answered *api.ResponseError
+		if errors.As(err, &answered) && answered.StatusCode == http.StatusForbidden {
+			return false
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -38,6 +38,8 @@ type server struct {
 	asked   int
 	instead http.HandlerFunc
 	health  string
+	mute    bool // lookup-self is denied, and login by JWT works
+	logins  int
 }
 
 func newServer(tb testing.TB) *server {
@@ -69,7 +71,10 @@ func (s *server) requests() int {
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	instead, health, token := s.instead, s.health, s.tokens[r.Header.Get("X-Vault-Token")]
+	instead, health, token := s.instead, s.health, s.tokens[r.Header.Get("X-Vault-Token")] && (!s.mute || !strings.HasSuffix(r.URL.Path, "/lookup-self"))
+	if strings.HasSuffix(r.URL.Path, "/login") {
+		s.logins++
+	}
 	about := strings.Contains(r.URL.Path, "/data/") || strings.Contains(r.URL.Path, "/metadata/")
 	if about {
 		s.asked++
@@ -78,6 +83,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/v1/sys/health":
 		_, _ = io.WriteString(w, health)
+	case r.URL.Path == "/v1/auth/jwt/login":
+		_, _ = io.WriteString(w, `{"auth":{"client_token":"first"}}`)
 	case !token:
 		refuse(w, http.StatusForbidden, "permission denied")
 	case r.URL.Path == "/v1/auth/token/lookup-self":
@@ -395,6 +402,29 @@ func TestARevokedTokenIsReplacedWithinTheCall(t *testing.T) {
 	})
 	s.set(func(s *server) { s.tokens["second"] = true })
 	eventually(t, "it does not log in again", func() bool { _, _, err := store.Get(t.Context(), p); return err == nil })
+}
+
+// A policy that lets us neither read nor look at our own token does not have us log in for every request.
+func TestADeniedRequestIsNoLoginEach(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.mute, s.instead = true, status(http.StatusForbidden, "permission denied")
+	cfg := s.config()
+	cfg.Login = vault.Login{Method: vault.JWT, Role: "worker", File: filepath.Join(t.TempDir(), "jwt")}
+	if err := os.WriteFile(cfg.Login.File, []byte("a.b.c"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store, began := run(t, cfg), time.Now()
+	for range 500 {
+		if _, _, err := store.Get(t.Context(), credential.PathOf(behalf.Development, credentialtest.Account("abc-123"))); !fault.Is(err, fault.Unavailable) {
+			t.Fatal(err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if most := 2 + int(time.Since(began)/time.Second); s.logins > most { // one a second, however slow the machine
+		t.Errorf("%d logins in %s", s.logins, time.Since(began))
+	}
 }
 
 func TestALoginOfNoShapeIsRefusedWithWhatToSet(t *testing.T) {
