@@ -22,6 +22,17 @@ type Clients interface {
 	PutClient(ctx context.Context, client behalf.Client, revision uint64) (uint64, error)
 }
 
+func (a *API) clientRoutes() []row {
+	route := func(method, pattern string) Route { return Route{method, pattern, behalf.ScopeManage, false} }
+	return []row{
+		{Route: route("GET", "/v1/clients"), serve: a.listClients},
+		{Route: route("POST", "/v1/clients"), serve: a.createClient},
+		{Route: route("GET", "/v1/clients/{client}"), serve: a.showClient},
+		{Route: route("POST", "/v1/clients/{client}/secret"), serve: a.rotateClient},
+		{Route: route("DELETE", "/v1/clients/{client}"), serve: a.revokeClient},
+	}
+}
+
 const (
 	maxClientRequest = 16 << 10
 	maxClientName    = 128
@@ -171,7 +182,7 @@ func (a *API) mayGive(c call, client behalf.Client) error {
 // one of its environments.
 func (a *API) mayEnd(c call, client behalf.Client) error {
 	for _, env := range client.Environments {
-		if !slices.Contains(c.Identity.Environments, env) {
+		if !slices.Contains(c.Environments, env) {
 			return fault.Newf(fault.Forbidden, "api.client", "this is for a client that acts in %s, where you may not", env)
 		}
 		if _, ok := a.deps.Environments[env]; !ok {

@@ -56,7 +56,9 @@ func (c call) sees(user behalf.ExternalUserID) bool {
 	return c.user == "" || user == "" || user == c.user
 }
 
-func (a *API) routes() []row {
+func (a *API) routes() []row { return append(a.resourceRoutes(), a.clientRoutes()...) }
+
+func (a *API) resourceRoutes() []row {
 	route := func(method, pattern string, scope behalf.Scope) Route { return Route{method, pattern, scope, false} }
 	byUser := func(method, pattern string) Route { return Route{method, pattern, behalf.ScopeConnect, true} }
 	open := func(method, pattern string) Route { return Route{method, pattern, "", false} }
@@ -131,12 +133,6 @@ func (a *API) routes() []row {
 		{Route: route("DELETE", "/v1/connect/oauth_apps/{oauth_app}", behalf.ScopeManage), serve: a.deleteOAuthApp},
 
 		{Route: route("POST", "/v1/endpoints/{endpoint}/token", behalf.ScopeManage), serve: a.rotateToken},
-
-		{Route: route("GET", "/v1/clients", behalf.ScopeManage), serve: a.listClients},
-		{Route: route("POST", "/v1/clients", behalf.ScopeManage), serve: a.createClient},
-		{Route: route("GET", "/v1/clients/{client}", behalf.ScopeManage), serve: a.showClient},
-		{Route: route("POST", "/v1/clients/{client}/secret", behalf.ScopeManage), serve: a.rotateClient},
-		{Route: route("DELETE", "/v1/clients/{client}", behalf.ScopeManage), serve: a.revokeClient},
 	}
 }
 

@@ -423,7 +423,7 @@ func (m *memory) ClientForChange(_ context.Context, id behalf.ClientID) (behalf.
 	if err == nil && !ok {
 		err = missing()
 	}
-	return c, uint64(c.Generation), err //nolint:gosec // it grows with every write
+	return c, uint64(c.Generation), err
 }
 
 func (m *memory) Clients(_ context.Context, project behalf.ProjectID) ([]behalf.Client, error) {
@@ -440,11 +440,11 @@ func (m *memory) PutClient(_ context.Context, c behalf.Client, revision uint64) 
 	switch {
 	case err != nil:
 		return 0, err
-	case uint64(m.clients[c.ID].Generation) != revision: //nolint:gosec // as above
+	case uint64(m.clients[c.ID].Generation) != revision:
 		return 0, fault.New(fault.Conflict, "memory", "another revision")
 	}
 	m.clients[c.ID] = c
-	return uint64(c.Generation), nil //nolint:gosec // as above
+	return uint64(c.Generation), nil
 }
 
 func (m *memory) Client(_ context.Context, id behalf.ClientID) (behalf.Client, error) {

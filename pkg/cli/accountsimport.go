@@ -17,6 +17,7 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/pause"
 	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
@@ -234,19 +235,8 @@ func (i importer) put(ctx context.Context, path string, l importLine) (importAns
 		if try == importTries || !fault.Is(err, fault.Unavailable) && !fault.Is(err, fault.Exhausted) {
 			return answer, err
 		}
-		if err := wait(ctx, time.Duration(try)*250*time.Millisecond); err != nil {
+		if err := pause.For(ctx, time.Duration(try)*250*time.Millisecond); err != nil {
 			return importAnswer{}, err
 		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }

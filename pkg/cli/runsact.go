@@ -12,6 +12,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/bus/operate"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/pause"
 	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
@@ -167,7 +168,7 @@ func (r *remote) tail(ctx context.Context, query url.Values, each func(json.RawM
 			r.token, first = secret.String{}, true
 			continue
 		case fault.Is(err, fault.Unavailable) && !first:
-			if wait(ctx, tailAgain) != nil {
+			if pause.For(ctx, tailAgain) != nil {
 				return nil //nolint:nilerr // interrupted, which is how a tail ends
 			}
 			continue

@@ -12,6 +12,7 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/pause"
 	"github.com/behalf-dev/behalf/pkg/subject"
 )
 
@@ -30,7 +31,7 @@ type fence struct {
 func (j *Journal) append(ctx context.Context, stream string, prefix subject.Prefix, name string, data []byte, f fence) (uint64, error) {
 	for first := true; ; first = false {
 		if !first {
-			if err := pause(ctx); err != nil {
+			if err := pause.For(ctx, 50*time.Millisecond); err != nil {
 				return 0, fault.Wrap(fault.Unavailable, "journal.append", err)
 			}
 		}
@@ -100,15 +101,4 @@ func isConflict(err error) bool {
 	var api *jetstream.APIError
 	// 10071 on one replica, 10164 on several; both mean the same on any stream.
 	return errors.As(err, &api) && (api.ErrorCode == 10071 || api.ErrorCode == 10164) || err != nil && strings.Contains(err.Error(), "wrong last sequence")
-}
-
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(50 * time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/pause"
 	"github.com/behalf-dev/behalf/pkg/subject"
 )
 
@@ -101,7 +102,7 @@ func (j *Journal) Follow(ctx context.Context, q Query, after string, wait time.D
 			return tail, err
 		}
 		from = info.LastSeq
-		if time.Now().After(until) || rest(ctx, followEvery) != nil {
+		if time.Now().After(until) || pause.For(ctx, followEvery) != nil {
 			return Tail{Cursor: strconv.FormatUint(from, 10)}, nil //nolint:nilerr // the end of the wait is no failure
 		}
 	}
@@ -124,17 +125,6 @@ func (j *Journal) since(ctx context.Context, q Query, first, last uint64) (Tail,
 		}
 	}
 	return tail, err
-}
-
-func rest(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // Received is the event of a run that is finished, and where it lies in the history.

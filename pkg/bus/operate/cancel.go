@@ -8,6 +8,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/bus"
 	"github.com/behalf-dev/behalf/pkg/bus/journal"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/pause"
 )
 
 // Cancel ends a run: one that is queued never begins, one that waits is not woken any more, and the worker that runs one
@@ -30,7 +31,7 @@ func (o *Operator) Cancel(ctx context.Context, project behalf.ProjectID, run beh
 		}
 		switch err := o.end(ctx, now); {
 		case fault.Is(err, fault.Conflict): // it has gone on meanwhile: look again
-			if pause(ctx, 20*time.Millisecond) != nil {
+			if pause.For(ctx, 20*time.Millisecond) != nil {
 				return behalf.Run{}, fault.New(fault.Unavailable, "operate.Cancel", "the run could not be canceled in time; ask again").Because(err)
 			}
 		case err != nil:
@@ -99,7 +100,7 @@ func (o *Operator) ended(ctx context.Context, run behalf.Run) bool {
 		if err == nil && (now.Run.State.Finished() || now.Run.State == behalf.StateWaiting && now.Run.UpdatedAt.After(run.UpdatedAt)) {
 			return true
 		}
-		if pause(ctx, delay) != nil {
+		if pause.For(ctx, delay) != nil {
 			return false
 		}
 		if delay < 200*time.Millisecond {

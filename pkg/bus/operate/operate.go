@@ -95,14 +95,3 @@ func (o *Operator) Trigger(ctx context.Context, e behalf.Event) (json.RawMessage
 func notStored() error {
 	return fault.New(fault.Conflict, "operate", "the event of this run is not stored, so it can be neither shown nor repeated").WithCode(CodeEventNotStored)
 }
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/pause"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 	// patience is how often a pull that brought nothing is made again: in a cluster a consumer that was made may not
 	// listen yet where it was placed.
 	patience = 40
-	pause    = 50 * time.Millisecond
+	between  = 50 * time.Millisecond
 )
 
 // Query says what to read of a stream.
@@ -60,7 +61,7 @@ func Messages(ctx context.Context, js jetstream.JetStream, q Query, each func(je
 			tries = 0
 			continue
 		}
-		if tries++; err != nil && !errors.Is(err, nats.ErrNoResponders) || tries > patience || wait(ctx) != nil {
+		if tries++; err != nil && !errors.Is(err, nats.ErrNoResponders) || tries > patience || pause.For(ctx, between) != nil {
 			err = fmt.Errorf("stream %s stopped after %d messages: %w", q.Stream, r.read, errors.Join(err, ctx.Err(), errSilent))
 			return fault.Wrap(fault.Unavailable, "scan.Messages", err)
 		}
@@ -127,15 +128,4 @@ func (r *reader) ask(ctx context.Context) error {
 		r.left = info.NumPending
 	}
 	return err
-}
-
-func wait(ctx context.Context) error {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/pause"
 )
 
 // move is one credential on its way.
@@ -41,20 +42,9 @@ func (m *move) patiently(ctx context.Context) (Outcome, error) {
 		case time.Since(since) >= m.cfg.Patience:
 			return o, err
 		}
-		if err := m.rest(ctx); err != nil {
-			return o, err
+		if err := pause.For(ctx, m.cfg.Pause); err != nil {
+			return o, fault.Wrap(fault.KindOf(err), "migrate.Environment", err)
 		}
-	}
-}
-
-func (m *move) rest(ctx context.Context) error {
-	timer := time.NewTimer(m.cfg.Pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return fault.Wrap(fault.KindOf(ctx.Err()), "migrate.Environment", ctx.Err())
-	case <-timer.C:
-		return nil
 	}
 }
 

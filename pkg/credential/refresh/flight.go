@@ -9,6 +9,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/oauth"
+	"github.com/behalf-dev/behalf/pkg/pause"
 )
 
 const op = "refresh.Fresh"
@@ -32,20 +33,9 @@ func (s *Source) refresh(ctx context.Context, w wish) (credential.Credential, er
 		case time.Now().After(over):
 			return credential.Credential{}, fault.New(fault.Unavailable, op, "another worker is refreshing this account")
 		}
-		if err := pause(ctx, s.cfg.Poll+rand.N(s.cfg.Poll)); err != nil { //nolint:gosec // spreading load needs no secrecy
-			return s.orGood(w, v.credential, err)
+		if err := pause.For(ctx, s.cfg.Poll+rand.N(s.cfg.Poll)); err != nil { //nolint:gosec // spreading load needs no secrecy
+			return s.orGood(w, v.credential, fault.Wrap(fault.KindOf(err), op, err))
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return fault.Wrap(fault.KindOf(ctx.Err()), op, ctx.Err())
-	case <-timer.C:
-		return nil
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/pause"
 )
 
 // keeperKey is the lease of whoever keeps the accounts of an environment.
@@ -76,7 +77,7 @@ func (k *keeper) run(ctx context.Context) {
 		return
 	}
 	round := k.cfg.Keep.Round
-	for wait := rand.N(round); pause(ctx, wait) == nil; wait = round/2 + rand.N(round) { //nolint:gosec // spreading load needs no secrecy
+	for wait := rand.N(round); pause.For(ctx, wait) == nil; wait = round/2 + rand.N(round) { //nolint:gosec // spreading load needs no secrecy
 		if !k.lead(ctx) {
 			k.rest()
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/pause"
 	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
@@ -111,7 +112,7 @@ func (s *Source) confirm(ctx context.Context, w wish, c credential.Credential, m
 			return read, nil
 		case unread == nil:
 			return m, err
-		case pause(ctx, s.cfg.Poll) != nil:
+		case pause.For(ctx, s.cfg.Poll) != nil:
 			return m, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/credential"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/oauth"
+	"github.com/behalf-dev/behalf/pkg/pause"
 )
 
 const (
@@ -29,7 +30,7 @@ func (s *Source) Run(ctx context.Context) error {
 		newKeeper(s).run(ctx)
 		return nil
 	})
-	for pause(ctx, s.cfg.Sweep/2+rand.N(s.cfg.Sweep)) == nil { //nolint:gosec // spreading load needs no secrecy
+	for pause.For(ctx, s.cfg.Sweep/2+rand.N(s.cfg.Sweep)) == nil { //nolint:gosec // spreading load needs no secrecy
 		s.sweep(ctx)
 	}
 	_ = group.Wait()

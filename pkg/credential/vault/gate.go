@@ -13,7 +13,7 @@ import (
 // Manners towards a Vault in trouble.
 const (
 	tolerated = 5               // failures in a row before the gate closes
-	pause     = 2 * time.Second // between requests while it is closed
+	apart     = 2 * time.Second // between requests while it is closed
 )
 
 // gate keeps requests back while Vault fails, so that nobody waits for its timeouts and nobody crowds it: after some
@@ -43,7 +43,7 @@ func (g *gate) enter() error {
 	if now.Before(g.next) {
 		return away(g.why, errKept)
 	}
-	g.next = now.Add(pause)
+	g.next = now.Add(apart)
 	return nil
 }
 
@@ -57,11 +57,11 @@ func (g *gate) leave(err error) {
 	case "", whyDenied: // it works: our token or our policy does not
 		g.failed = 0
 	case whyBusy: // to ask again at once would make it worse
-		g.failed, g.why, g.next = tolerated, why, g.now().Add(pause)
+		g.failed, g.why, g.next = tolerated, why, g.now().Add(apart)
 	default:
 		g.failed, g.why = g.failed+1, why
 		if g.failed >= tolerated {
-			g.next = g.now().Add(pause)
+			g.next = g.now().Add(apart)
 		}
 	}
 	g.metrics.closed(g.failed >= tolerated)

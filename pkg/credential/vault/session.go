@@ -10,6 +10,8 @@ import (
 
 	"github.com/hashicorp/vault/api"
 	"github.com/rs/zerolog"
+
+	"github.com/behalf-dev/behalf/pkg/pause"
 )
 
 // session keeps a client logged in. What it knows is guarded by mu; the work is done by run alone.
@@ -103,12 +105,7 @@ func (s *session) settle(err error, got *api.Secret) {
 func (s *session) rest(ctx context.Context, failed int) {
 	wait := s.retry << failed
 	wait -= time.Duration(rand.Int64N(int64(wait/2) + 1)) //nolint:gosec // spreading load needs no secrecy
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	_ = pause.For(ctx, wait)                              // whoever waits looks at ctx
 }
 
 // watch renews the token until that is over: its last day has come, it was revoked, or we leave.
