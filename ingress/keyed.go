@@ -16,7 +16,8 @@ const headerKey = "Idempotency-Key"
 const maxKey = 255
 
 // takeOver is how long a key may be taken without anything that follows before the next request with it publishes the
-// event: the ingress that took it has died in between. Longer than a publish is tried.
+// event: the ingress that took it has died in between, or cannot find out. Both publish under one message id, and the journal
+// knows one run by it.
 const takeOver = 10 * time.Second
 
 // readKey reads the Idempotency-Key, where there is one.

@@ -43,9 +43,10 @@ type Config struct {
 	//
 	// Defaults to 30 seconds.
 	Wait time.Duration
-	// PublishTimeout is how long it is tried to find out whether an event was stored.
+	// PublishTimeout is how long it is tried to find out whether an event was stored. A cluster that has lost a stream's
+	// leader needs up to nine seconds for another (minElectionTimeout and maxElectionTimeout of nats-server are 4 and 9 s).
 	//
-	// Defaults to 5 seconds.
+	// Defaults to 15 seconds.
 	PublishTimeout time.Duration
 	// MaxEvent is how many bytes an encoded event may have. What is larger goes beside it.
 	//
@@ -85,7 +86,7 @@ func (c Config) withDefaults() Config {
 	c.WorkflowDomain = strings.Trim(c.WorkflowDomain, ".")
 	c.DefaultEnvironment = cmp.Or(c.DefaultEnvironment, behalf.Production)
 	c.Wait = min(cmp.Or(c.Wait, 30*time.Second), maxWait)
-	c.PublishTimeout = cmp.Or(c.PublishTimeout, 5*time.Second)
+	c.PublishTimeout = cmp.Or(c.PublishTimeout, 15*time.Second)
 	c.MaxEvent = cmp.Or(c.MaxEvent, 256<<10)
 	c.MaxBody = cmp.Or(c.MaxBody, 10<<20)
 	c.MaxLarge = cmp.Or(c.MaxLarge, 16)

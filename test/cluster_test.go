@@ -5,6 +5,8 @@ package test
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +24,7 @@ import (
 // natsCluster is three servers of the shipped image in containers, which speak TLS with clients.
 type natsCluster struct {
 	natsServers
+	containers map[string]string // the ids, by the server's name
 }
 
 // clusterConfig is the same for each server: the name is told on the command line.
@@ -40,6 +43,7 @@ func startCluster(t *testing.T, dir string) *natsCluster {
 	testcontainers.CleanupNetwork(t, mesh)
 	c := &natsCluster{
 		natsServers: natsServers{creds: make(map[behalf.Environment]string, 2), ca: localca.Path(dir), replicas: 3},
+		containers:  make(map[string]string, 3),
 	}
 	files := c.files(t, dir)
 	var urls []string
@@ -52,6 +56,7 @@ func startCluster(t *testing.T, dir string) *natsCluster {
 			t.Fatal(err)
 		}
 		urls = append(urls, must(ctr.PortEndpoint(t.Context(), natsPort, "tls"))(t))
+		c.containers[name] = ctr.GetContainerID()
 	}
 	c.urls = strings.Join(urls, ",")
 	c.elected(t)
@@ -84,4 +89,15 @@ func (c *natsCluster) elected(t *testing.T) {
 		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "PROBE", Replicas: 3})
 		return err == nil && js.DeleteStream(t.Context(), "PROBE") == nil
 	})
+}
+
+// killLeader kills the server that leads a stream, as kill -9 does, and says which it was.
+func (c *natsCluster) killLeader(t *testing.T, js jetstream.JetStream, stream string) string {
+	t.Helper()
+	s := must(js.Stream(t.Context(), stream))(t)
+	leader := must(s.Info(t.Context()))(t).Cluster.Leader
+	if out, err := exec.Command("docker", "kill", "--signal", "KILL", c.containers[leader]).CombinedOutput(); err != nil {
+		t.Fatalf("kill %s of %v: %v\n%s", leader, c.containers, err, out)
+	}
+	return fmt.Sprintf("%s, the leader of %s", leader, stream)
 }

@@ -11,10 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/subject"
 )
 
 // vendors are Slack, GitHub and HubSpot behind one HTTPS server, which keeps what it was sent.
@@ -170,14 +172,15 @@ func (h *home) inHome(stdin string, args ...string) string {
 type apart struct {
 	*stage
 
-	fronts []*role
+	cluster *natsCluster
+	fronts  []*role
 }
 
 func rolesApart(t *testing.T) *apart {
 	t.Helper()
 	w := emptyWorld(t)
-	a := &apart{}
-	w.open(&startCluster(t, w.folder("nats")).natsServers, clusterAckWait)
+	a := &apart{cluster: startCluster(t, w.folder("nats"))}
+	w.open(&a.cluster.natsServers, clusterAckWait)
 	v, appURLs, trusting := onStage(t, w.dir)
 	vars := []string{trusting, "BEHALF_FAILPOINT_APP_URLS=" + strings.Join(appURLs, ",")}
 	processes := []*role{w.api, w.ingress, w.another("ingress-two")}
@@ -232,6 +235,7 @@ func TestTheSeedsStory(t *testing.T) {
 		a.tell()
 		a.oneKeyIsOneRun(a.fronts...)
 		a.promoted()
+		a.killed()
 	})
 }
 
@@ -357,4 +361,27 @@ func (a *apart) promoted() {
 	a.said("", "rollback", "stable", "--env", "production")
 	says(production, second, "version 1")
 	says(development, second, "version 2")
+}
+
+// killed kills a server under load: whatever was accepted is done.
+func (a *apart) killed() {
+	t := a.t
+	t.Helper()
+	const clients, before, after = 8, 60, 60
+	d := a.deploy("lasting", oneStep("custom", 30))
+	var over atomic.Bool
+	l, wait := a.load(clients, []string{a.fronts[0].of(d), a.fronts[1].of(d)}, func(int64) bool { return over.Load() })
+	// By the answers: what was accepted and has none is in the middle.
+	eventually(t, 2*asLongAsItTakes, "the load does not go on", func() bool { return l.len() >= before })
+	victim := a.cluster.killLeader(t, a.js, subject.Events(development))
+	answered := l.len()
+	eventually(t, 2*time.Minute, "without "+victim+", the load does not go on", func() bool { return l.len() >= answered+after })
+	over.Store(true)
+	wait()
+	found := a.tallied(l)
+	if found.accepted+found.unknown != l.len() || found.dead > 0 {
+		t.Errorf("%d accepted, %d unknown, %d dead letters of %d events", found.accepted, found.unknown, found.dead, l.len())
+	}
+	t.Logf("kill -9 of %s: %d events accepted, %d answered 409 and not stored, %d lost; calls %d, effects %d, after their finish %d; slowest answer %s",
+		victim, found.accepted, found.unknown, found.lost, found.calls, found.effects, found.again, found.slowest.Round(time.Millisecond))
 }

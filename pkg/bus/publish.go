@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -139,6 +140,7 @@ const (
 // repeat publishes until the outcome is known. It marks the message, because a server that was killed in between may
 // have forgotten the message id together with the finished event.
 func (b *Bus) repeat(ctx context.Context, m *nats.Msg, err error) (Receipt, error) {
+	m = &nats.Msg{Subject: m.Subject, Header: maps.Clone(m.Header), Data: m.Data} // the client library may still have the first
 	m.Header[headerRepeat] = []string{"1"}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

@@ -3,13 +3,13 @@ package bus
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/behalf-dev/behalf/pkg/bus/scan"
 	"github.com/behalf-dev/behalf/pkg/fault"
 )
 
@@ -128,53 +128,11 @@ const maxIndex = 100_000
 
 // index lists the messages of a filter without their contents, oldest first, at most maxIndex. Errors: Unavailable.
 func (b *Bus) index(ctx context.Context, stream, filter string) ([]indexed, error) {
-	const op = "bus.index"
-	consumer, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{filter}, HeadersOnly: true, InactiveThreshold: 10 * time.Second,
-	})
-	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, op, err)
-	}
 	var all []indexed
-	for tries := 0; len(all) < maxIndex; {
-		batch, err := consumer.FetchNoWait(1000)
-		if err != nil {
-			return nil, fault.Wrap(fault.Unavailable, op, err)
-		}
-		more := false
-		for m := range batch.Messages() {
-			meta, err := m.Metadata()
-			if err != nil {
-				continue
-			}
-			more = meta.NumPending > 0
+	err := scan.Messages(ctx, b.js, scan.Query{Stream: stream, Filter: filter, Headers: true, Most: maxIndex},
+		func(m jetstream.Msg, meta *jetstream.MsgMetadata) bool {
 			all = append(all, indexed{m.Subject(), meta.Sequence.Stream, meta.Timestamp, m.Headers().Get(jetstream.MsgIDHeader)})
-		}
-		err = batch.Error()
-		if errors.Is(err, nats.ErrNoResponders) && tries < 40 {
-			tries++ // in a cluster a consumer that was made may not listen yet where it was placed
-			if err := pause(ctx, 50*time.Millisecond); err != nil {
-				return nil, fault.Wrap(fault.Unavailable, op, err)
-			}
-			continue
-		}
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return nil, fault.Wrap(fault.Unavailable, op, err)
-		}
-		if !more {
-			break
-		}
-	}
-	return all, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+			return true
+		})
+	return all, err
 }

@@ -3,15 +3,13 @@ package journal
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strconv"
-	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus/scan"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/subject"
 )
@@ -41,9 +39,6 @@ const (
 	maxWindow = 32_000
 	// liveWindow is how far back the journal is read for runs that are not finished.
 	liveWindow = 1_000
-	// scanTimeout is how long the server keeps what a scan needed after its last read.
-	scanTimeout = 10 * time.Second
-	scanTries   = 40
 )
 
 // List reads the newest runs of a project from the history, and on the first page those that still run. A page may be
@@ -119,10 +114,10 @@ func (j *Journal) current(ctx context.Context, q Query, e *entry) bool {
 func (j *Journal) window(ctx context.Context, q Query, start, end uint64) ([]entry, error) {
 	workflow := cmp.Or(string(q.Workflow), "*")
 	var entries []entry
-	err := j.scan(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{"hist." + string(j.env) + "." + string(q.Project) + "." + workflow + ".*.*"},
-		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
-	}, int(end-start)+1, func(e entry) bool { //nolint:gosec // a window is small
+	err := j.scan(ctx, scan.Query{
+		Stream: subject.History(j.env), Filter: "hist." + string(j.env) + "." + string(q.Project) + "." + workflow + ".*.*",
+		Start: start, Most: int(end-start) + 1, //nolint:gosec // a window is small
+	}, func(e entry) bool {
 		if e.seq > end {
 			return false
 		}
@@ -145,10 +140,10 @@ func (j *Journal) live(ctx context.Context, q Query, known []behalf.Run) ([]beha
 	}
 	workflow := cmp.Or(string(q.Workflow), "*")
 	latest := map[behalf.RunID]entry{}
-	err = j.scan(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{"run." + string(j.env) + "." + string(q.Project) + "." + workflow + ".*.>"},
-		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
-	}, liveWindow+1, func(e entry) bool {
+	err = j.scan(ctx, scan.Query{
+		Stream: subject.Runs(j.env), Filter: "run." + string(j.env) + "." + string(q.Project) + "." + workflow + ".*.>",
+		Start: start, Most: liveWindow + 1,
+	}, func(e entry) bool {
 		latest[e.record.Run] = e
 		return true
 	})
@@ -171,54 +166,10 @@ func (j *Journal) stream(ctx context.Context, name string) (jetstream.StreamStat
 	return s.CachedInfo().State, nil
 }
 
-// scan reads a stream in order, at most so many messages, until each says that it has enough.
-func (j *Journal) scan(ctx context.Context, cfg jetstream.OrderedConsumerConfig, most int, each func(entry) bool) error {
-	stream := subject.History(j.env)
-	if cfg.FilterSubjects[0][:4] == "run." {
-		stream = subject.Runs(j.env)
-	}
-	cfg.InactiveThreshold = scanTimeout // the last one of a scan is left to the server to remove
-	consumer, err := j.js.OrderedConsumer(ctx, stream, cfg)
-	if err != nil {
-		return fault.Wrap(fault.Unavailable, "journal.scan", err)
-	}
-	for read, tries := 0, 0; read < most; {
-		batch, err := consumer.FetchNoWait(min(most-read, firstWindow))
-		if err != nil {
-			return fault.Wrap(fault.Unavailable, "journal.scan", err)
-		}
-		n, more, err := drain(batch, each)
-		if errors.Is(err, nats.ErrNoResponders) && tries < scanTries && pause(ctx) == nil {
-			tries++ // in a cluster a consumer that was made may not listen yet where it was placed
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if read += n; !more {
-			return nil
-		}
-	}
-	return nil
-}
-
-// drain hands over one batch. There is no more where the last message said that nothing is pending.
-func drain(batch jetstream.MessageBatch, each func(entry) bool) (n int, more bool, err error) {
-	enough := false
-	for m := range batch.Messages() {
-		meta, err := m.Metadata()
-		if err != nil || enough {
-			continue
-		}
-		n++
-		more = meta.NumPending > 0
+// scan hands over the records of a stream that can be read, in order, until each says that it has enough.
+func (j *Journal) scan(ctx context.Context, q scan.Query, each func(entry) (more bool)) error {
+	return scan.Messages(ctx, j.js, q, func(m jetstream.Msg, meta *jetstream.MsgMetadata) bool {
 		e, err := decode(meta.Sequence.Stream, m.Subject(), m.Data())
-		if err == nil && !each(e) || !more {
-			enough, more = true, false
-		}
-	}
-	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return n, false, fault.Wrap(fault.Unavailable, "journal.scan", err)
-	}
-	return n, more, nil
+		return err != nil || each(e)
+	})
 }

@@ -7,9 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/bus/scan"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/subject"
 )
@@ -168,10 +167,10 @@ func (j *Journal) fromHistory(ctx context.Context, project behalf.ProjectID, wor
 	}
 	start = start.Add(-time.Second)
 	found := entry{}
-	err := j.scan(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{"hist." + string(j.env) + "." + string(project) + "." + cmp.Or(string(workflow), "*") + ".*.*"},
-		DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &start,
-	}, historyScan, func(e entry) bool {
+	err := j.scan(ctx, scan.Query{
+		Stream: subject.History(j.env), Filter: "hist." + string(j.env) + "." + string(project) + "." + cmp.Or(string(workflow), "*") + ".*.*",
+		Since: start, Most: historyScan,
+	}, func(e entry) bool {
 		if e.record.Run == run {
 			found = e
 		}
