@@ -131,6 +131,8 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(200, "application/json", body)
 		f.Add(400, "application/x-www-form-urlencoded", body)
 	}
+	f.Add(200, "application/json", packed(`{"access_token":"a","refresh_token":"b"}`))
+	f.Add(200, "application/json", "\x1f\x8b\x08\x00a")
 	vendor := oauthtest.AppAt(f, "", "https://vendor.example")
 	f.Fuzz(func(t *testing.T, status int, kind, body string) {
 		reply := roundTrip(func(r *http.Request) (*http.Response, error) {

@@ -72,8 +72,8 @@ func (h *handshakes) accept(ctx context.Context) {
 
 // passing says whether net/http will accept again after an error.
 func passing(err error) bool {
-	ne, ok := err.(net.Error) //nolint:errorlint // as net/http asks it
-	return ok && ne.Temporary()
+	ne, ok := err.(net.Error)   //nolint:errorlint // as net/http asks it
+	return ok && ne.Temporary() //nolint:staticcheck // net/http asks for it too
 }
 
 // shake has one connection agree on TLS. The outcome stays with it, so that net/http finds it there.

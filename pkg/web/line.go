@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -26,6 +27,7 @@ type line struct {
 	all    *lines
 	state  atomic.Int32
 	looked atomic.Bool // past the deadline of this request
+	spoken atomic.Bool // by net/http, to a request that no handler got
 }
 
 // The states of a line.
@@ -103,12 +105,30 @@ func (l *line) Read(b []byte) (int, error) {
 // lookAgain is how long that read may take, once a request: for what has come already, it is at once.
 const lookAgain = time.Second
 
+func (l *line) Write(b []byte) (int, error) {
+	if l.state.Load() == coming {
+		l.spoken.Store(true)
+	}
+	return l.refusing.Write(b)
+}
+
+// Close lets a client that is still sending read why it was refused: to close at once would reset the connection under it.
 func (l *line) Close() error {
 	l.all.mu.Lock()
 	delete(l.all.open, l)
 	l.all.mu.Unlock()
+	if l.spoken.Load() && l.CloseWrite() == nil {
+		_ = l.SetReadDeadline(time.Now().Add(hearOut))
+		_, _ = io.CopyN(io.Discard, l.refusing, mostHeard)
+	}
 	return l.refusing.Close()
 }
+
+// How long, and how many bytes, a client that was refused may go on.
+const (
+	hearOut   = 500 * time.Millisecond
+	mostHeard = 1 << 20
+)
 
 // itself is for who has a line that knows more.
 func (l *line) itself() *line { return l }
@@ -132,13 +152,19 @@ func withLine(ctx context.Context, conn net.Conn) context.Context {
 	return ctx
 }
 
+// fellSilent says on a line that its request is over, and what was left of its body is read.
+func fellSilent(conn net.Conn, now http.ConnState) {
+	if of, ok := conn.(interface{ itself() *line }); ok && now == http.StateIdle {
+		of.itself().state.Store(silent)
+	}
+}
+
 // attended says on the line of a request that a handler has it.
 func attended(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if l, ok := r.Context().Value(lineKey{}).(*line); ok {
 			l.state.Store(answering)
 			l.looked.Store(false)
-			defer l.state.Store(silent)
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -149,3 +149,31 @@ func TestARequestThatCameInTimeIsReadLate(t *testing.T) {
 		t.Errorf("half a request: %v, closed %v", statuses, closed)
 	}
 }
+
+// A connection on which nothing more comes holds up nobody, also where its handler left a body unread.
+func TestASilentConnectionHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ln := newPipes()
+		ctx, stop := context.WithCancel(t.Context())
+		over := make(chan error, 1)
+		go func() {
+			over <- web.Serve(ctx, ln, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), web.ServerConfig{Linger: 2 * time.Second})
+		}()
+		conn := ln.dial()
+		answers := make(chan string, 1)
+		go func() { answers <- statusLines(conn) }()
+		_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n")
+		synctest.Wait()
+		_, _ = io.WriteString(conn, strings.Repeat("x", 9000))
+		synctest.Wait()
+		began := time.Now()
+		stop()
+		if err := <-over; err != nil || time.Since(began) > 5*time.Second {
+			t.Errorf("it left after %s, %v", time.Since(began), err)
+		}
+		if got := <-answers; got != "200 OK" {
+			t.Errorf("answered %q", got)
+		}
+	})
+}

@@ -88,11 +88,12 @@ func TestWhatCannotBeReadIsNo5xx(t *testing.T) {
 		status int
 		says   string
 	}{
-		"an unknown transfer coding": {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\nabc", 400, "unsupported transfer encoding"},
-		"an unknown version":         {"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 400, "unsupported protocol version"},
-		"an old version":             {"GET / HTTP/0.9\r\n\r\n", 400, "unsupported protocol version"},
-		"no version":                 {"GET /\r\n\r\n", 400, "Bad Request"},
-		"a handler's own 501":        {"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 501, "Unsupported transfer encoding"},
+		"an unknown transfer coding":  {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\nabc", 400, "unsupported transfer encoding"},
+		"an unknown version":          {"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 400, "unsupported protocol version"},
+		"an old version":              {"GET / HTTP/0.9\r\n\r\n", 400, "unsupported protocol version"},
+		"a bad header, and much more": {"POST / HTTP/1.1\r\nHost: x\r\nA: \x01\r\nContent-Length: 300000\r\n\r\n" + strings.Repeat("x", 300_000), 400, "Bad Request"},
+		"no version":                  {"GET /\r\n\r\n", 400, "Bad Request"},
+		"a handler's own 501":         {"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 501, "Unsupported transfer encoding"},
 	} {
 		for kind, conn := range map[string]net.Conn{
 			"plain": dialed(t, addr, nil), "TLS": dialed(t, secured, &tls.Config{}), "TLS for http/1.1": dialed(t, secured, &tls.Config{NextProtos: []string{"http/1.1"}}),

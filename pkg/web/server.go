@@ -72,6 +72,7 @@ func NewServer(handler http.Handler, cfg ServerConfig) *http.Server {
 	return &http.Server{
 		Handler:           attended(closeChunked(handler)),
 		ConnContext:       withLine,
+		ConnState:         fellSilent,
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 		ReadTimeout:       cfg.ReadTimeout,
 		WriteTimeout:      cfg.WriteTimeout,
