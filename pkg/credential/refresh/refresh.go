@@ -1,5 +1,6 @@
 // Package refresh hands out credentials that still work. One that ends soon is made anew at its service, once, however
-// many workers want it; and where only its owner can help, the account's record says so.
+// many workers want it; one that nobody wants is made anew once a day, by one worker of the environment; and where only its
+// owner can help, the account's record says so.
 //
 // It never refreshes without the lease, never posts a refresh token again that may be spent, never decides who may have
 // a credential, and never puts a value into a lease, a log or an error.
