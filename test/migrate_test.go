@@ -195,7 +195,7 @@ func (m *removal) sees(user, key, region string) {
 func TestCredentialsMoveIntoVault(t *testing.T) {
 	t.Parallel()
 	m := newRemoval(t)
-	const many = 60
+	const many = 150
 	m.furnish(many)
 	total := many + 2*4 + 1 // the key that signs tokens
 	m.sees("user-000", m.sealed["the variable of development"], "eu-west-1")
@@ -211,15 +211,15 @@ func TestCredentialsMoveIntoVault(t *testing.T) {
 		t.Errorf("a dry run has written %d", len(values))
 	}
 	m.cutOff("migrate-1", 1)
-	m.cutOff("migrate-2", total/3)
+	m.cutOff("migrate-2", total/4)
 	m.vault.seal()
 	if out, stderr, code := m.migrate("--json"); code != 1 || out != "" || !strings.Contains(stderr, "behalf: credentials: Vault is sealed\nhint: ") {
 		t.Errorf("Vault is sealed: exit %d\n%s%s", code, out, stderr)
 	}
 	m.vault.unseal()
-	m.cutOff("migrate-3", 2*total/3)
+	m.cutOff("migrate-3", total/2)
 	out, stderr, code := m.migrate("--json")
-	if got := outcomes(t, out); code != 0 || got["moved"]+got["same"] != total || got["moved"] == 0 || got["same"] < total/3 {
+	if got := outcomes(t, out); code != 0 || got["moved"]+got["same"] != total || got["moved"] == 0 || got["same"] < total/2 {
 		t.Errorf("exit %d: %v\n%s", code, got, stderr)
 	}
 	m.moved(total)
