@@ -148,9 +148,12 @@ func retryDelay(made int) time.Duration {
 	return jitter(delays[min(made, len(delays)-1)])
 }
 
-// outageDelay grows from a second to five minutes.
+// outageDelay grows from a second to half a minute, so that a run goes on soon after an outage of some minutes, and after
+// ten minutes on to five: a long outage must not become a storm of records.
 func outageDelay(outages int) time.Duration {
-	return jitter(min(time.Second<<min(outages-1, 9), 5*time.Minute))
+	const soon = 25 // the last of the short waits: 31 s, and twenty of 30 s
+	short := min(time.Second<<min(outages-1, 9), 30*time.Second)
+	return jitter(min(short<<min(max(outages-soon, 0), 9), 5*time.Minute))
 }
 
 func jitter(d time.Duration) time.Duration {

@@ -48,6 +48,9 @@ func TestOutagesAreWaitedForABoundedDay(t *testing.T) {
 			t.Errorf("outage %d is waited for %s", outages+1, d)
 		}
 		sum += d
+		if sum < 10*time.Minute && d > 30*time.Second {
+			t.Errorf("%s into an outage, its end is noticed after %s", sum, d)
+		}
 	}
 	if sum < 18*time.Hour || sum > 24*time.Hour {
 		t.Errorf("together %s", sum)
