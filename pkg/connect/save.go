@@ -141,7 +141,8 @@ func (v *visit) save(ctx context.Context, f found, now time.Time) (behalf.Accoun
 		return account, err
 	}
 	for tries := 1; ; tries++ {
-		f.put(&account, v.app, now)
+		f.put(&account, now)
+		f.plan(&account, v.app, now)
 		err := v.Accounts.PutAccount(ctx, account, revision)
 		switch {
 		case err == nil:
@@ -190,12 +191,16 @@ func (v *visit) place(ctx context.Context, f found, now time.Time) (behalf.Accou
 }
 
 // put says in the record what is now in the credential.
-func (f found) put(a *behalf.Account, known app.App, now time.Time) {
+func (f found) put(a *behalf.Account, now time.Time) {
 	if name := cmp.Or(f.name, label(f.identity)); name != "" {
 		a.Name = name
 	}
 	a.State, a.Reason, a.UpdatedAt = behalf.AccountActive, "", now
 	a.Grant = behalf.Grant{OAuthApp: f.own, Scopes: f.credential.Scopes, ExpiresAt: f.credential.ExpiresAt, Identity: f.hash(a.App)}
+}
+
+// plan says in the record when the credential is next made anew, where it can be.
+func (f found) plan(a *behalf.Account, known app.App, now time.Time) {
 	if !f.credential.RefreshToken.IsZero() {
 		a.RefreshAt = oauth.Next(known.Auth.Tokens, now, f.credential.ExpiresAt, true)
 	}
