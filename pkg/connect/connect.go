@@ -140,9 +140,15 @@ func New(cfg Config, deps Deps) *Server {
 	s.handle("GET "+behalf.CallbackPath, s.callback)
 	s.handle("POST "+keysPath, s.keys)
 	s.handle("POST "+statusPath, s.status)
-	// A form of another site's cannot post to ours, whatever it knows.
-	s.handler = web.Catch(deps.Log, http.NewCrossOriginProtection().Handler(s.mux))
+	s.handler = web.Catch(deps.Log, s.fromHere(s.mux))
 	return s
+}
+
+// fromHere refuses forms of other sites, whatever they know.
+func (s *Server) fromHere(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s.fail(w, nil, foreignForm()) }))
+	return protection.Handler(next)
 }
 
 // handle serves a route: its errors are shown as pages.

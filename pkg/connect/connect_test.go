@@ -348,8 +348,12 @@ func TestNoOtherSiteSendsOurForms(t *testing.T) {
 			{"Sec-Fetch-Site", "", "Origin", "https://evil.example"},
 			{"Sec-Fetch-Site", "", "Origin", "null"},
 		} {
-			if page := b.do("POST", path, form, headers...); page.status != 403 || len(w.accounts()) != 0 {
-				t.Errorf("%s with %v: %d", path, headers, page.status)
+			page := b.do("POST", path, form, headers...)
+			if page.status != 403 || len(w.accounts()) != 0 || !strings.Contains(page.body, "<h1>This was sent by another site</h1>") {
+				t.Errorf("%s with %v: %d %s", path, headers, page.status, page.body)
+			}
+			if h := page.header; h.Get("X-Frame-Options") != "DENY" || strings.Contains(page.body, token) {
+				t.Errorf("%s with %v: %v", path, headers, h)
 			}
 		}
 		if page := b.get(path + "?" + form.Encode()); page.status != 405 {

@@ -49,6 +49,13 @@ func otherBrowser() problem {
 	}
 }
 
+func foreignForm() problem {
+	return problem{
+		status: http.StatusForbidden, title: "This was sent by another site",
+		why: "Only the page itself may send what you fill in on it. Nothing was connected. Go back to the application you came from and start again.",
+	}
+}
+
 func tooOften() problem {
 	return problem{status: http.StatusTooManyRequests, title: "Too many requests", why: "Wait a minute, then load this page again."}
 }
