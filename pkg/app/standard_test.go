@@ -99,7 +99,14 @@ func TestEveryFactHasASourceOrIsToldToBeUnverified(t *testing.T) {
 func facts(a app.App) map[string]bool {
 	tokens := a.Auth.Tokens
 	all := map[string]bool{"test": a.Test.URL != ""}
+	if a.BaseURL != "" && !strings.HasPrefix(a.BaseURL, "{") {
+		all["base_url"] = true
+	}
+	if len(a.Hosts) > 1 { // beside that of the base
+		all["hosts"] = true
+	}
 	if a.Auth.Type != app.OAuth2 {
+		all["fields"] = a.Slug != "custom" // whose fields are ours
 		return all
 	}
 	maps.Copy(all, map[string]bool{
