@@ -155,7 +155,7 @@ func (a *API) createAccount(w http.ResponseWriter, r *http.Request, c call) erro
 		return err
 	}
 	word := secret.New(string(req.Credential))
-	if account.Grant, err = c.Credentials.Grant(word); err != nil {
+	if account.Grant, err = grantOf(r.Context(), c, account.App, word); err != nil {
 		return err
 	}
 	if err := storeAccount(r.Context(), c, account, word); err != nil {
@@ -163,6 +163,15 @@ func (a *API) createAccount(w http.ResponseWriter, r *http.Request, c call) erro
 	}
 	web.WriteJSON(w, http.StatusOK, viewAccount(account, c.environment))
 	return nil
+}
+
+// grantOf reads what is known of a credential. An OAuth client that it names must be there: nobody else could ever refresh it.
+func grantOf(ctx context.Context, c call, app behalf.AppSlug, word secret.String) (behalf.Grant, error) {
+	grant, err := c.Credentials.Grant(word)
+	if err == nil && grant.OAuthApp != "" {
+		_, err = c.oauthAppFor(ctx, app, string(grant.OAuthApp))
+	}
+	return grant, err
 }
 
 // newAccount checks a request and makes the account of it.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -56,8 +57,11 @@ type shower struct {
 	call    call
 	apps    map[behalf.AppSlug]AppView
 	secrets bool
-	shown   int
+	shown   atomic.Int64
 }
+
+// showAtOnce is how many credentials are read at the same time: some of a page may have to be made anew first.
+const showAtOnce = 8
 
 func (a *API) shower(c call, secrets bool) *shower {
 	s := &shower{call: c, apps: map[behalf.AppSlug]AppView{}, secrets: secrets}
@@ -68,15 +72,16 @@ func (a *API) shower(c call, secrets bool) *shower {
 }
 
 func (s *shower) all(ctx context.Context, accounts []behalf.Account) ([]connectView, error) {
-	views := make([]connectView, 0, len(accounts))
-	for _, each := range accounts {
-		view, err := s.one(ctx, each)
-		if err != nil {
-			return nil, err
-		}
-		views = append(views, view)
+	views := make([]connectView, len(accounts))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(showAtOnce)
+	for i, each := range accounts {
+		group.Go(func() (err error) {
+			views[i], err = s.one(ctx, each)
+			return err
+		})
 	}
-	return views, nil
+	return views, group.Wait()
 }
 
 func (s *shower) one(ctx context.Context, a behalf.Account) (connectView, error) {
@@ -125,7 +130,7 @@ func (s *shower) credentials(ctx context.Context, a behalf.Account) (map[string]
 	for name, value := range fields {
 		shown[name] = value.Reveal()
 	}
-	s.shown++
+	s.shown.Add(1)
 	return shown, nil
 }
 
@@ -153,9 +158,9 @@ func wantsSecrets(q query, c call) (bool, error) {
 
 // note tells the operator who was given credentials, of how many accounts.
 func (a *API) note(s *shower) {
-	if s.shown > 0 {
+	if n := s.shown.Load(); n > 0 {
 		a.deps.Log.Info().Str("client", string(s.call.Client)).Str("project", string(s.call.Project)).
-			Str("environment", string(s.call.environment)).Int("accounts", s.shown).Msg("credentials handed out")
+			Str("environment", string(s.call.environment)).Int64("accounts", n).Msg("credentials handed out")
 	}
 }
 

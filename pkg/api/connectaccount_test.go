@@ -1,16 +1,20 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
 var refreshAt = time.Date(2026, 12, 1, 8, 30, 0, 0, time.UTC)
@@ -181,6 +185,47 @@ func TestConnectUsersAreSearched(t *testing.T) {
 	}
 }
 
+// meeting hands credentials out when so many ask for one at the same time.
+type meeting struct {
+	missing atomic.Int32
+	all     chan struct{}
+}
+
+func (m *meeting) Credential(context.Context, behalf.Account) (map[string]secret.String, error) {
+	if m.missing.Add(-1) == 0 {
+		close(m.all)
+	}
+	select {
+	case <-m.all:
+		return map[string]secret.String{"token": secret.New("met")}, nil
+	case <-time.After(time.Minute):
+		return nil, fault.New(fault.Unavailable, "meeting", "the others did not come")
+	}
+}
+
+// Credentials of a page are not read one after the other, because each may have to be made anew first. Their order stays.
+func TestCredentialsOfAPageAreReadTogether(t *testing.T) {
+	t.Parallel()
+	m := &meeting{all: make(chan struct{})}
+	w := newWorld(t, func(_ *api.Config, d *api.Deps) {
+		e := d.Environments[behalf.Development]
+		e.Secrets = m
+		d.Environments[behalf.Development] = e
+	})
+	want := []string{"apn_1", "apn_2", "apn_3", "apn_4", "apn_5", "apn_6", "apn_7", "apn_8"}
+	m.missing.Store(int32(len(want)))
+	for _, id := range want {
+		w.dev.accounts[key(mine, id)] = behalf.Account{ID: behalf.AccountID(id), Project: mine, App: "slack", User: "abc-123", Grant: behalf.Grant{OAuthApp: "oa_mine"}}
+	}
+	a := w.call(backend, "GET", "/v1/connect/accounts?include_credentials=true", "")
+	if a.status != 200 || strings.Count(a.body, `"token":"met"`) != len(want) || ids(t, a.field(t, "data")) != strings.Join(want, " ") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if !strings.Contains(w.log.String(), `"accounts":8`) {
+		t.Errorf("the log says %s", w.log)
+	}
+}
+
 // TestImportMakesAnAccountOnce sends the same account again, and again after tries that were cut short.
 func TestImportMakesAnAccountOnce(t *testing.T) {
 	t.Parallel()
@@ -188,6 +233,7 @@ func TestImportMakesAnAccountOnce(t *testing.T) {
 	line := func(secret string) string {
 		return `{"app":"slack","user":"abc-123","credential":{"oauth_access_token":"` + secret + `","scopes":["chat:write"],"oauth_app_id":"oa_mine"}}`
 	}
+	w.dev.oauthApps[key(mine, "oa_mine")] = behalf.OAuthApp{ID: "oa_mine", Project: mine, App: "slack"}
 	w.dev.credentials["apn_old"] = "what a try before this one left"
 	made := w.call(backend, "PUT", "/v1/accounts/apn_old", line("one"))
 	if made.status != 200 || made.field(t, "outcome") != "created" || made.field(t, "id") != "apn_old" {
@@ -201,6 +247,34 @@ func TestImportMakesAnAccountOnce(t *testing.T) {
 		t.Errorf("the grant is %+v", got)
 	}
 	flat(t, w.call(backend, "PUT", "/v1/accounts/old", line("one")), 404, "not_found")
+}
+
+// A credential of a client that is not there could never be refreshed: it is refused while somebody looks.
+func TestAnAccountNamesNoClientThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.dev.oauthApps[key(mine, "oa_mine")] = behalf.OAuthApp{ID: "oa_mine", Project: mine, App: "slack"}
+	w.dev.oauthApps[key(theirs, "oa_theirs")] = behalf.OAuthApp{ID: "oa_theirs", Project: theirs, App: "slack"}
+	w.prod.oauthApps[key(mine, "oa_prod")] = behalf.OAuthApp{ID: "oa_prod", Project: mine, App: "slack"}
+	for _, c := range []struct {
+		app, client string
+		status      int
+	}{{"slack", "oa_none", 400}, {"github", "oa_mine", 400}, {"slack", "oa_theirs", 400}, {"slack", "oa_prod", 400}, {"slack", "../x", 400}, {"slack", "oa_mine", 200}} {
+		given := fmt.Sprintf(`{"oauth_access_token":"one","oauth_app_id":%q}`, c.client)
+		for _, ask := range [][3]string{
+			{"POST", "/v1/accounts", `{"app":"` + c.app + `","user":"abc-123","credential":` + given + `}`},
+			{"PUT", "/v1/accounts/apn_old", `{"app":"` + c.app + `","user":"abc-123","credential":` + given + `}`},
+			{"POST", "/v1/connect/accounts?external_user_id=abc-123", fmt.Sprintf(`{"app_slug":%q,"cfmap_json":%q}`, c.app, given)},
+		} {
+			a := w.call(backend, ask[0], ask[1], ask[2])
+			if c.status == 400 {
+				flat(t, a, 400, "invalid")
+			}
+			if a.status != c.status || c.status == 400 && (!strings.Contains(a.body, "oauth_app_id names no OAuth app") || len(w.dev.accounts)+len(w.dev.credentials) != 0) {
+				t.Errorf("%s %s by %s of %s: %d %s", ask[0], ask[1], c.client, c.app, a.status, a.body)
+			}
+		}
+	}
 }
 
 func TestConfigIsMerged(t *testing.T) {

@@ -93,7 +93,7 @@ func (a *API) backendAccount(r *http.Request, q query, req connectRequest, c cal
 		return behalf.Account{}, err
 	}
 	word := secret.New(req.Fields)
-	if account.Grant, err = c.Credentials.Grant(word); err != nil {
+	if account.Grant, err = grantOf(r.Context(), c, account.App, word); err != nil {
 		return behalf.Account{}, err
 	}
 	return account, storeAccount(r.Context(), c, account, word)

@@ -96,11 +96,8 @@ func (a *API) newConnectToken(ctx context.Context, req connectTokenRequest, c ca
 		}
 	}
 	if req.OAuthApp != "" {
-		own, _, err := c.ownOAuthApp(ctx, req.OAuthApp)
-		switch {
-		case fault.Is(err, fault.NotFound), err == nil && token.App != "" && token.App != own.App:
-			return none, invalid("oauth_app_id names no OAuth app of this project and app")
-		case err != nil:
+		own, err := c.oauthAppFor(ctx, token.App, req.OAuthApp)
+		if err != nil {
 			return none, err
 		}
 		token.App, token.OAuthApp = own.App, own.ID

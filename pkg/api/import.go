@@ -36,7 +36,7 @@ func (a *API) importAccount(w http.ResponseWriter, r *http.Request, c call) erro
 		return err
 	}
 	word := secret.New(string(req.Credential))
-	if account.Grant, err = c.Credentials.Grant(word); err != nil {
+	if account.Grant, err = grantOf(r.Context(), c, account.App, word); err != nil {
 		return err
 	}
 	account.ID = id

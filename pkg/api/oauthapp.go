@@ -222,4 +222,13 @@ func (c call) ownOAuthApp(ctx context.Context, text string) (behalf.OAuthApp, ui
 	return found, revision, err
 }
 
+// oauthAppFor finds the client that a request names, for this app where there is one. Errors: Invalid, Unavailable.
+func (c call) oauthAppFor(ctx context.Context, app behalf.AppSlug, text string) (behalf.OAuthApp, error) {
+	found, _, err := c.ownOAuthApp(ctx, text)
+	if fault.Is(err, fault.NotFound) || err == nil && app != "" && found.App != app {
+		return behalf.OAuthApp{}, invalid("oauth_app_id names no OAuth app of this project and app")
+	}
+	return found, err
+}
+
 func noOAuthApp() error { return notFound("no such OAuth app") }

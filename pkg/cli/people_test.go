@@ -88,16 +88,24 @@ func TestAccountsAreImported(t *testing.T) {
 	dir := t.TempDir()
 	startDev(t, dir)
 	s := terminal{t, dir}
+	made, stderr, code := s.run("word", "oauth-apps", "create", "slack", "--client-id", "1.2", "--secret", "-", "--env", "development", "--json")
+	var own struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal([]byte(made), &own); err != nil || code != 0 {
+		t.Fatalf("%d %s%s", code, made, stderr)
+	}
 	var file strings.Builder
 	for i := range 30 {
-		_, _ = fmt.Fprintf(&file, `{"app":"slack","user":"user-%d","credential":{"oauth_access_token":"canary-%d","expires_at":"2030-01-01T00:00:00Z","scopes":["chat:write"],"oauth_app_id":"oa_mine"}}`+"\n", i, i)
+		_, _ = fmt.Fprintf(&file, `{"app":"slack","user":"user-%d","credential":{"oauth_access_token":"canary-%d","expires_at":"2030-01-01T00:00:00Z","scopes":["chat:write"],"oauth_app_id":%q}}`+"\n", i, i, own.ID)
 	}
 	file.WriteString(`{"id":"apn_Old1","app":"slack","user":"user-1","name":"Second","credential":{"oauth_access_token":"canary-old"}}` + "\n\n")
 	file.WriteString(`{"app":"slack","user":"user-1","credential":"canary-bad"}` + "\n" + `canary-worse` + "\n" + `{"id":"x","app":"slack"}` + "\n")
+	_, _ = fmt.Fprintf(&file, `{"app":"github","user":"user-1","credential":{"oauth_access_token":"canary-other","oauth_app_id":%q}}`+"\n", own.ID)
 	for _, want := range []string{"created", "kept"} {
 		stdout, stderr, code := s.run(file.String(), "accounts", "import", "-", "--env", "development", "--json")
 		lines := strings.Split(strings.TrimSpace(stdout), "\n")
-		if code != 1 || len(lines) != 34 || strings.Contains(stdout+stderr, "canary") || !strings.Contains(stderr, "3 accounts were not imported") {
+		if code != 1 || len(lines) != 35 || strings.Contains(stdout+stderr, "canary") || !strings.Contains(stderr, "4 accounts were not imported") {
 			t.Fatalf("%d %s\n%s", code, stdout, stderr)
 		}
 		for i, line := range lines {
