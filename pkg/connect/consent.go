@@ -215,7 +215,7 @@ func (s *Server) exchange(ctx context.Context, v *visit, c behalf.Consent, g gra
 	f.credential.RefreshToken, f.credential.ExpiresAt, f.credential.Scopes = token.Refresh, token.ExpiresAt, token.Scopes
 	f.credential.OAuthApp = string(v.own)
 	f.identity, err = s.test(ctx, v.app, f.credential.Fields)
-	if fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Exhausted) || fault.Is(err, fault.Timeout) {
+	if fault.IsAway(err) {
 		s.deps.Log.Warn().Err(err).Str("app", string(v.app.Slug)).Msg("a fresh token could not be tried, and is kept") // the service gave it just now
 		err = nil
 	}

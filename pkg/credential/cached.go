@@ -204,7 +204,7 @@ func (c *Cached) finish(this *reading, f found, err error) (found, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.reading, this)
-	if k, ok := c.kept[this.path]; ok && isAway(err) && now.Before(k.end) {
+	if k, ok := c.kept[this.path]; ok && fault.IsAway(err) && now.Before(k.end) {
 		return k.found, nil
 	}
 	delete(c.kept, this.path) // no longer good, or it would not have been read
@@ -228,11 +228,6 @@ func (c *Cached) keep(f found, now time.Time) kept {
 		}
 	}
 	return k
-}
-
-// isAway says that a store could not be asked, which says nothing about what it has.
-func isAway(err error) bool {
-	return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Timeout) || fault.Is(err, fault.Exhausted)
 }
 
 // makeRoom drops what is no longer fresh, and else any one.

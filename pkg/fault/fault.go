@@ -148,6 +148,12 @@ func KindOf(err error) Kind {
 // Is says whether the error is of this kind. A nil error is of none.
 func Is(err error, kind Kind) bool { return err != nil && KindOf(err) == kind }
 
+// IsAway says whether something could not be asked, which says nothing about what it has: kinds Unavailable, Timeout and
+// Exhausted.
+func IsAway(err error) bool {
+	return Is(err, Unavailable) || Is(err, Timeout) || Is(err, Exhausted)
+}
+
 // CodeOf reads the code of the outermost Error that has one, else the kind's name.
 func CodeOf(err error) string {
 	var e *Error

@@ -68,3 +68,17 @@ func ExampleSafe() {
 	// credential.Token: dial tcp 10.0.0.7: refused
 	// unavailable
 }
+
+func TestAwayIsWhatSaysNothingOfWhatIsThere(t *testing.T) {
+	t.Parallel()
+	for _, kind := range fault.Kinds() {
+		want := kind == fault.Unavailable || kind == fault.Timeout || kind == fault.Exhausted
+		err := fmt.Errorf("outer: %w", fault.New(kind, "test", "message"))
+		if got := fault.IsAway(err); got != want {
+			t.Errorf("%s: %v", kind, got)
+		}
+	}
+	if fault.IsAway(nil) || fault.IsAway(errors.New("of no kind")) {
+		t.Error("what has no kind is away")
+	}
+}

@@ -131,7 +131,7 @@ func (m *Migration) key(ctx context.Context, env behalf.Environment, key string)
 		return Outcome{Environment: env, Path: masked(env, key), Result: Failed, Error: "this release knows no such place"}, nil //nolint:nilerr // the rest goes on
 	}
 	o, err := (&move{Migration: m, path: p}).patiently(ctx)
-	if isAway(err) || fault.Is(err, fault.Canceled) {
+	if fault.IsAway(err) || fault.Is(err, fault.Canceled) {
 		return Outcome{}, err
 	}
 	o.describe(p)
@@ -164,11 +164,6 @@ func (m *Migration) opens(ctx context.Context, env behalf.Environment, keys []st
 		return nil
 	}
 	return fault.Newf(fault.Invalid, "migrate.Environment", "none of the first %d credentials of %s opens: they were sealed with another key", tried, env)
-}
-
-// isAway says that a store could not be asked.
-func isAway(err error) bool {
-	return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Timeout) || fault.Is(err, fault.Exhausted)
 }
 
 // reason is an error in words for whoever reads outcomes. Those of stores hold no value.

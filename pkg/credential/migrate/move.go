@@ -35,7 +35,7 @@ func (m *move) patiently(ctx context.Context) (Outcome, error) {
 		case fault.Is(err, fault.Conflict) && lost < races:
 			lost++
 			continue
-		case !isAway(err) || m.cfg.Hopeless(err):
+		case !fault.IsAway(err) || m.cfg.Hopeless(err):
 			return o, err
 		case since.IsZero():
 			since = time.Now()

@@ -31,7 +31,7 @@ func (s *Source) keep(ctx context.Context, w wish, v view, next credential.Crede
 }
 
 func mayPass(err error) bool {
-	return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Timeout) || fault.Is(err, fault.Exhausted) || fault.Is(err, fault.Canceled)
+	return fault.IsAway(err) || fault.Is(err, fault.Canceled)
 }
 
 // insist tries to store a new token until it is, or we leave. It holds the lease as long as it can: without it another
