@@ -81,7 +81,7 @@ func (c connecting) run(ctx context.Context, w world, r *remote) (json.RawMessag
 	if !c.stay {
 		openLink(w, made.Link)
 	}
-	id, err := c.wait(ctx, r, made.Token)
+	id, err := c.wait(ctx, r, made.Token, usedFor)
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +92,15 @@ func (c connecting) run(ctx context.Context, w world, r *remote) (json.RawMessag
 // askEvery is how often it is asked whether the account is connected.
 const askEvery = time.Second
 
-func (c connecting) wait(ctx context.Context, r *remote, token string) (behalf.AccountID, error) {
+// usedFor is how long a link that is no longer good is believed to be connecting an account: longer than a service and the
+// stores may take. After that it was used up by tries that failed.
+const usedFor = time.Minute
+
+// wait asks until the account is there. Errors: Timeout, where the link has ended; Conflict, where it was used up in vain.
+func (c connecting) wait(ctx context.Context, r *remote, token string, usedFor time.Duration) (behalf.AccountID, error) {
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
+	var good time.Time // when it was last seen to be
 	for {
 		var state struct {
 			Success bool             `json:"success"`
@@ -110,6 +116,10 @@ func (c connecting) wait(ctx context.Context, r *remote, token string) (behalf.A
 			return state.Account, nil
 		case state.Project == "":
 			return "", fault.New(fault.Timeout, "cli.connect", "the link has expired, and nothing was connected")
+		case state.Success || good.IsZero():
+			good = time.Now()
+		case time.Since(good) > usedFor:
+			return "", fault.New(fault.Conflict, "cli.connect", "the link was used up by tries that failed, and nothing was connected: run this again")
 		}
 		select {
 		case <-ctx.Done():

@@ -4,14 +4,20 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/secret"
 )
 
 // visitor is somebody with a browser that runs no script.
@@ -129,6 +135,22 @@ func TestAccountsConnect(t *testing.T) {
 		if out, stderr, code := s.run("", append(args, "--env", "development")...); code != 2 || out != "" || !strings.Contains(stderr, want) {
 			t.Errorf("%v: %d %s%s", args, code, out, stderr)
 		}
+	}
+}
+
+// A link that was used up by tries that failed is not waited for until it ends.
+func TestALinkThatIsUsedUpIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		_, _ = fmt.Fprintf(w, `{"success":%v,"project_id":"proj_1"}`, asked == 1)
+	}))
+	t.Cleanup(server.Close)
+	r := &remote{base: server.URL, http: server.Client(), token: secret.New("bearer")}
+	id, err := connecting{app: "practice"}.wait(t.Context(), r, "ctok_1", time.Millisecond)
+	if !fault.Is(err, fault.Conflict) || id != "" || !strings.Contains(fault.Safe(err), "run this again") || asked != 2 {
+		t.Errorf("%q after %d questions: %v", id, asked, err)
 	}
 }
 
