@@ -10,6 +10,7 @@ import (
 	"github.com/behalf-dev/behalf/pkg/api"
 	"github.com/behalf-dev/behalf/pkg/auth"
 	"github.com/behalf-dev/behalf/pkg/behalf"
+	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/secret"
 	"github.com/behalf-dev/behalf/pkg/web"
 )
@@ -181,5 +182,22 @@ func TestOAuthApps(t *testing.T) {
 	}
 	if all := w.log.String() + made.body + changed.body + list.body; strings.Contains(all, "word-canary") {
 		t.Error("the secret is shown")
+	}
+}
+
+// Of two who change a client at once one wins, with both halves.
+func TestALostChangeOfAnOAuthAppLeavesTheSecret(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.call(ours, "POST", "/v1/connect/oauth_apps", `{"app":"slack","client_id":"1","client_secret":"first"}`)
+	id, _ := made.field(t, "id").(string)
+	change := func(body string) answer { return w.call(ours, "PUT", "/v1/connect/oauth_apps/"+id, body) }
+	w.dev.fail("PutOAuthApp", fault.New(fault.Conflict, "memory", "another was quicker"))
+	if a := change(`{"client_id":"2","client_secret":"second"}`); a.status != 409 || w.dev.oauthWords[behalf.OAuthAppID(id)] != "first" {
+		t.Errorf("%d %s, the secret is %q", a.status, a.body, w.dev.oauthWords[behalf.OAuthAppID(id)])
+	}
+	w.dev.fail("PutOAuthApp", nil)
+	if a := change(`{"client_id":"2","client_secret":"second"}`); a.status != 200 || w.dev.oauthWords[behalf.OAuthAppID(id)] != "second" {
+		t.Errorf("%d %s, the secret is %q", a.status, a.body, w.dev.oauthWords[behalf.OAuthAppID(id)])
 	}
 }

@@ -177,15 +177,27 @@ func plainWord(s string, most int) bool {
 	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// keepOAuthApp keeps the secret first: what is listed works. Nil leaves the secret as it is; a public client has none.
+// keepOAuthApp keeps the secret of a new one first: what is listed works. Of a changed one it comes second, or of two who
+// change it at once the loser's secret would stay beside the winner's client. Nil leaves the secret as it is; a public client
+// has none.
 func keepOAuthApp(ctx context.Context, c call, o behalf.OAuthApp, word *secret.String, revision uint64) error {
-	if word != nil && !word.IsZero() {
-		if err := c.OAuthSecrets.PutOAuthSecret(ctx, o, *word); err != nil {
+	keepSecret := func() error {
+		if word == nil || word.IsZero() {
+			return nil
+		}
+		return c.OAuthSecrets.PutOAuthSecret(ctx, o, *word)
+	}
+	if revision != 0 {
+		if _, err := c.OAuthApps.PutOAuthApp(ctx, o, revision); err != nil {
 			return err
 		}
+		return keepSecret()
 	}
-	_, err := c.OAuthApps.PutOAuthApp(ctx, o, revision)
-	if err != nil && revision == 0 && !mayBeStored(err) {
+	if err := keepSecret(); err != nil {
+		return err
+	}
+	_, err := c.OAuthApps.PutOAuthApp(ctx, o, 0)
+	if err != nil && !mayBeStored(err) {
 		_ = c.OAuthSecrets.DeleteOAuthSecret(context.WithoutCancel(ctx), o) // nothing points to it, and the first error is the one to tell
 	}
 	return err
