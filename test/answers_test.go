@@ -320,6 +320,7 @@ func evicted(t *testing.T, w *world, tb *table) {
 // broken are the answers while the way to NATS is broken, each at an ingress of its own.
 func broken(t *testing.T, w *world, tb *table, side *sync.WaitGroup, custom, immediate deployed) {
 	t.Helper()
+	const forGood = 18 * time.Second // longer than a publish is tried
 	both := map[string]deployed{"custom": custom, "immediate": immediate}
 	for name, c := range map[string]struct {
 		before bustest.Mode
@@ -328,9 +329,9 @@ func broken(t *testing.T, w *world, tb *table, side *sync.WaitGroup, custom, imm
 	}{
 		"the PubAck is delayed by a second":     {bustest.HoldAnswers, func(p *bustest.Proxy) { pause(time.Second); p.Set(bustest.Pass) }, []int{200}},
 		"the PubAck is lost, then NATS is back": {bustest.DropAnswers, func(p *bustest.Proxy) { pause(time.Second); p.Cut(bustest.Pass) }, []int{200}},
-		"the PubAck is lost for good":           {bustest.DropAnswers, func(p *bustest.Proxy) { pause(8 * time.Second); p.Cut(bustest.Pass) }, []int{200, 409}},
+		"the PubAck is lost for good":           {bustest.DropAnswers, func(p *bustest.Proxy) { pause(forGood); p.Cut(bustest.Pass) }, []int{200, 409}},
 		"the event is lost, then NATS is back":  {bustest.DropRequests, func(p *bustest.Proxy) { pause(time.Second); p.Cut(bustest.Pass) }, []int{200}},
-		"the event is lost for good":            {bustest.DropRequests, func(p *bustest.Proxy) { pause(8 * time.Second); p.Cut(bustest.Pass) }, []int{409}},
+		"the event is lost for good":            {bustest.DropRequests, func(p *bustest.Proxy) { pause(forGood); p.Cut(bustest.Pass) }, []int{409}},
 		"the connection is cut under the call":  {bustest.HoldAnswers, func(p *bustest.Proxy) { pause(300 * time.Millisecond); p.Cut(bustest.Pass) }, []int{200}},
 		"NATS is away":                          {bustest.Refuse, func(p *bustest.Proxy) { pause(8 * time.Second); p.Set(bustest.Pass) }, []int{503}},
 	} {
