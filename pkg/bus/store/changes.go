@@ -2,13 +2,13 @@ package store
 
 import (
 	"context"
+	"math"
 	"strings"
-	"time"
 
-	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/behalf-dev/behalf/pkg/behalf"
-	"github.com/behalf-dev/behalf/pkg/fault"
+	"github.com/behalf-dev/behalf/pkg/bus/scan"
 )
 
 // ChangedAccounts hands over the accounts of all projects that have changed behind a revision, 0 for all there are, and says
@@ -16,7 +16,7 @@ import (
 // replica answers: what was written just now may come only the next time. Errors: Unavailable; then a part was handed over.
 func (s *Store) ChangedAccounts(ctx context.Context, after uint64, each func(a behalf.Account, gone bool)) (uint64, error) {
 	last := after
-	err := s.people.bucket.bulk(ctx, "account.>", after+1, func(e entry) {
+	err := s.people.bucket.bulk(ctx, "account.>", after+1, false, func(e entry) {
 		last = e.revision
 		if a, gone, ok := changedAccount(e); ok {
 			each(a, gone)
@@ -39,44 +39,11 @@ func changedAccount(e entry) (a behalf.Account, gone, ok bool) {
 }
 
 // bulk tells what a pattern matches from a revision on, upwards, by a consumer, which is quick among many and may sit on a
-// replica that lags behind. Markers come too. Errors: Unavailable.
-func (b *bucket) bulk(ctx context.Context, pattern string, from uint64, each func(entry), opts ...nats.SubOpt) error {
-	js, err := b.nc.JetStream(nats.MaxWait(b.leader.timeout))
-	if err != nil {
-		return failed(ctx, "store.bulk", err)
-	}
-	opts = append(opts, nats.BindStream(b.stream()), nats.OrderedConsumer(), nats.StartSequence(from))
-	sub, err := js.SubscribeSync(b.subject(pattern), opts...)
-	if err != nil {
-		return failed(ctx, "store.bulk", err)
-	}
-	defer func() { _ = sub.Unsubscribe() }() // an error means that it is closed already
-	left, err := sub.InitialConsumerPending()
-	if err != nil {
-		return failed(ctx, "store.bulk", err)
-	}
-	for left > 0 {
-		m, err := b.next(ctx, sub)
-		if err != nil {
-			return err
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return fault.Wrap(fault.Internal, "store.bulk", err)
-		}
-		each(entry{key: b.keyOf(m.Subject), value: m.Data, revision: meta.Sequence.Stream, deleted: isMarker(m.Header)})
-		left = meta.NumPending
-	}
-	return nil
-}
-
-// next waits for the next message no longer than for a slow server.
-func (b *bucket) next(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, max(10*b.leader.timeout, 10*time.Second))
-	defer cancel()
-	m, err := sub.NextMsgWithContext(ctx)
-	if err != nil {
-		return nil, failed(ctx, "store.bulk", err)
-	}
-	return m, nil
+// replica that lags behind. Markers come too; bare leaves the values out. Errors: Unavailable.
+func (b *bucket) bulk(ctx context.Context, pattern string, from uint64, bare bool, each func(entry)) error {
+	q := scan.Query{Stream: b.stream(), Filter: b.subject(pattern), Start: from, Headers: bare, Most: math.MaxInt}
+	return scan.Messages(ctx, b.js, q, func(m jetstream.Msg, meta *jetstream.MsgMetadata) bool {
+		each(entry{key: b.keyOf(m.Subject()), value: m.Data(), revision: meta.Sequence.Stream, deleted: isMarker(m.Headers())})
+		return true
+	})
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/behalf-dev/behalf/pkg/behalf"
 	"github.com/behalf-dev/behalf/pkg/fault"
 	"github.com/behalf-dev/behalf/pkg/subject"
@@ -153,7 +151,7 @@ func (n *names) catchUp(ctx context.Context, i *index, pattern string) error {
 	if err != nil || last <= i.read {
 		return err
 	}
-	if err := n.bucket.bulk(ctx, pattern, i.read+1, i.apply, nats.HeadersOnly()); err != nil {
+	if err := n.bucket.bulk(ctx, pattern, i.read+1, true, i.apply); err != nil {
 		return err
 	}
 	err = n.bucket.walk(ctx, pattern, i.read+1, func(e entry) bool {
