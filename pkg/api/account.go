@@ -142,20 +142,27 @@ type accountRequest struct {
 	Credential json.RawMessage `json:"credential"`
 }
 
+// givenAccount reads an account that a backend brings, with its credential.
+func (a *API) givenAccount(w http.ResponseWriter, r *http.Request, c call) (behalf.Account, secret.String, error) {
+	var req accountRequest
+	if err := web.DecodeJSON(w, r, maxAccount, &req); err != nil {
+		return behalf.Account{}, secret.String{}, err
+	}
+	account, err := a.newAccount(req, c.Project)
+	if err != nil {
+		return behalf.Account{}, secret.String{}, err
+	}
+	word := secret.New(string(req.Credential))
+	account.Grant, err = grantOf(r.Context(), c, account.App, word)
+	return account, word, err
+}
+
 func (a *API) createAccount(w http.ResponseWriter, r *http.Request, c call) error {
 	if _, err := parseQuery(r.URL); err != nil {
 		return err
 	}
-	var req accountRequest
-	if err := web.DecodeJSON(w, r, maxAccount, &req); err != nil {
-		return err
-	}
-	account, err := a.newAccount(req, c.Project)
+	account, word, err := a.givenAccount(w, r, c)
 	if err != nil {
-		return err
-	}
-	word := secret.New(string(req.Credential))
-	if account.Grant, err = grantOf(r.Context(), c, account.App, word); err != nil {
 		return err
 	}
 	if err := storeAccount(r.Context(), c, account, word); err != nil {

@@ -27,16 +27,8 @@ func (a *API) importAccount(w http.ResponseWriter, r *http.Request, c call) erro
 	if err != nil {
 		return noAccount()
 	}
-	var req accountRequest
-	if err := web.DecodeJSON(w, r, maxAccount, &req); err != nil {
-		return err
-	}
-	account, err := a.newAccount(req, c.Project)
+	account, word, err := a.givenAccount(w, r, c)
 	if err != nil {
-		return err
-	}
-	word := secret.New(string(req.Credential))
-	if account.Grant, err = grantOf(r.Context(), c, account.App, word); err != nil {
 		return err
 	}
 	account.ID = id

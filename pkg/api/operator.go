@@ -39,11 +39,7 @@ func (a *API) tailRuns(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	data := make([]runSummary, len(found.Runs))
-	for i, run := range found.Runs {
-		data[i] = summarize(run)
-	}
-	web.WriteJSON(w, http.StatusOK, newPage(data, found.Cursor))
+	writeRuns(w, found)
 	return nil
 }
 

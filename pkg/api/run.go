@@ -49,12 +49,16 @@ func (a *API) runs(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	data := make([]runSummary, len(found.Runs))
-	for i, run := range found.Runs {
+	writeRuns(w, found)
+	return nil
+}
+
+func writeRuns(w http.ResponseWriter, page RunPage) {
+	data := make([]runSummary, len(page.Runs))
+	for i, run := range page.Runs {
 		data[i] = summarize(run)
 	}
-	web.WriteJSON(w, http.StatusOK, newPage(data, found.Cursor))
-	return nil
+	web.WriteJSON(w, http.StatusOK, newPage(data, page.Cursor))
 }
 
 func runQuery(r *http.Request, project behalf.ProjectID) (RunQuery, error) {
