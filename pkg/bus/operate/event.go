@@ -119,9 +119,11 @@ func (o *Operator) runEvents(ctx context.Context, q EventQuery, before uint64) (
 	var all []found
 	for _, r := range received {
 		var e behalf.Event
-		if json.Unmarshal(r.Run.Event, &e) == nil {
-			all = append(all, found{Received{Event: e, State: r.Run.State}, r.Seq})
+		if err := json.Unmarshal(r.Run.Event, &e); err != nil { // one must not hide all others
+			o.log.Error().Err(err).Str("run", string(r.Run.ID)).Msg("the stored event of a run cannot be read")
+			continue
 		}
+		all = append(all, found{Received{Event: e, State: r.Run.State}, r.Seq})
 	}
 	return all, max(next, lowest), nil
 }
